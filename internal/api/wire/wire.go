@@ -1,0 +1,293 @@
+// Package wire holds what the API says beyond the nouns of package cluster:
+// requests, answers and stream messages, and the paths they are found at. The
+// server, the Go client, the CLI and the nodes share it.
+//
+// Everything is JSON over HTTP/2. Streams are newline-delimited JSON. Errors
+// are RFC 9457 problems (Problem).
+package wire
+
+import (
+	"net/netip"
+	"time"
+
+	"argosy/internal/cluster"
+)
+
+// Port numbers of a node. There are no others.
+const (
+	PortAPI        = 7500 // every server: the API, mutual TLS
+	PortEtcdClient = 7501 // every server: etcd for the daemons of servers, mutual TLS
+	PortEtcdPeer   = 7502 // every server: etcd between servers, mutual TLS
+)
+
+// Paths of the API. {id} is a node ID, {name} a unit name.
+const (
+	PathOpenAPI  = "/v1/openapi.json"
+	PathStatus   = "/v1/status"                    // GET Status
+	PathInit     = "/v1/init"                      // POST InitRequest -> Identity; unix socket of an unformed node only
+	PathJoin     = "/v1/join"                      // POST JoinRequest -> Identity; the same, on the joining node
+	PathLeave    = "/v1/leave"                     // POST -> leave the cluster; unix socket only
+	PathAdmit    = "/v1/admit"                     // POST AdmitRequest -> AdmitAnswer; TCP, without a client certificate
+	PathTokens   = "/v1/tokens"                    // GET []cluster.Token, POST TokenRequest -> TokenAnswer
+	PathToken    = "/v1/tokens/{id}"               // DELETE
+	PathNodes    = "/v1/nodes"                     // GET List[NodeView]
+	PathNode     = "/v1/nodes/{id}"                // GET NodeView, PATCH NodePatch, DELETE (remove for good)
+	PathUnits    = "/v1/units"                     // GET List[UnitView], POST SubmitRequest -> SubmitAnswer
+	PathUnit     = "/v1/units/{name}"              // GET UnitView (with text), DELETE
+	PathDesired  = "/v1/units:desired"             // POST DesiredRequest -> DesiredAnswer (many units at once)
+	PathDestroy  = "/v1/units:destroy"             // POST NamesRequest -> DesiredAnswer
+	PathRestart  = "/v1/units:restart"             // POST NamesRequest -> DesiredAnswer
+	PathJournal  = "/v1/units/{name}/journal"      // GET stream of LogLine; ?lines= &follow= &node=
+	PathWatch    = "/v1/watch"                     // GET stream of Change; ?after=
+	PathRenew    = "/v1/nodes/{id}/session"        // POST cluster.Session -> cluster.Session
+	PathReport   = "/v1/nodes/{id}/report"         // PUT cluster.Report
+	PathStatuses = "/v1/nodes/{id}/statuses"       // POST StatusUpdate
+	PathSlice    = "/v1/nodes/{id}/slice"          // GET stream of SliceUpdate; ?after=
+	PathCert     = "/v1/nodes/{id}/certificate"    // POST CertRequest -> CertAnswer (renewal)
+	PathServer   = "/v1/nodes/{id}/server"         // POST -> ServerSecrets; only for a node with a Member record
+	PathNodeLog  = "/v1/nodes/{id}/journal/{name}" // GET stream of LogLine from that node's own journal
+)
+
+// Problem is an error answer (RFC 9457), content type application/problem+json.
+type Problem struct {
+	Type   string `json:"type,omitempty"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+	Code   string `json:"code"` // cluster.Kind
+	Hint   string `json:"hint,omitempty"`
+}
+
+// List is a listing: the items and what they are true of.
+type List[T any] struct {
+	Revision cluster.Revision `json:"revision"`
+	// Stale is set when the server has no quorum or its copy does not advance;
+	// Age is how old the copy is then, in seconds.
+	Stale bool    `json:"stale,omitempty"`
+	Age   float64 `json:"age,omitempty"`
+	Items []T     `json:"items"`
+}
+
+// UnitView is a unit with where it is placed and what the nodes say of it.
+type UnitView struct {
+	cluster.Unit                    // Text is left out of listings
+	Placement    *cluster.Placement `json:"placement,omitempty"`
+	Statuses     []cluster.Status   `json:"statuses,omitempty"` // by node
+	// State is the cluster's summary: inactive, loaded, launched (fleet's
+	// words, derived from what the nodes observed).
+	State cluster.Desired `json:"state"`
+	// Problem is the one thing to know if the unit is not as desired: why it
+	// is pending, or why it failed.
+	Problem string `json:"problem,omitempty"`
+}
+
+// NodeView is a node with what it says of itself and how the cluster sees it.
+type NodeView struct {
+	cluster.Node
+	Role     cluster.Role      `json:"role"`
+	Leader   bool              `json:"leader,omitempty"`
+	Health   cluster.Health    `json:"health"`
+	Address  netip.Addr        `json:"address"`
+	Labels   map[string]string `json:"labels,omitempty"` // merged; masks cluster.Node.Labels
+	Version  string            `json:"version,omitempty"`
+	CPUs     int               `json:"cpus,omitempty"`
+	Memory   int64             `json:"memory,omitempty"`
+	Units    int               `json:"units"` // placed here
+	Problems []string          `json:"problems,omitempty"`
+}
+
+// Status is the cluster on one page, as one node sees it.
+type Status struct {
+	// Formed is false on a node that is in no cluster; all else is empty then.
+	Formed     bool            `json:"formed"`
+	Node       cluster.NodeID  `json:"node"`
+	Role       cluster.Role    `json:"role,omitempty"`
+	Cluster    cluster.Cluster `json:"cluster"`
+	Leader     *cluster.Leader `json:"leader,omitempty"`
+	LeaderName string          `json:"leaderName,omitempty"`
+	// Quorum is false when writes cannot be acknowledged.
+	Quorum       bool             `json:"quorum"`
+	Revision     cluster.Revision `json:"revision"`
+	Stale        bool             `json:"stale,omitempty"`
+	Age          float64          `json:"age,omitempty"`
+	Voters       []Voter          `json:"voters"`
+	Nodes        int              `json:"nodes"`
+	NodesReady   int              `json:"nodesReady"`
+	Units        int              `json:"units"`
+	UnitsActive  int              `json:"unitsActive"`
+	UnitsPending int              `json:"unitsPending"`
+	UnitsFailed  int              `json:"unitsFailed"`
+	DBSize       int64            `json:"dbSize"` // bytes
+	// Problems is what is wrong, in plain words; empty if nothing is.
+	Problems []string `json:"problems,omitempty"`
+}
+
+// Voter is one server's part in the voting set.
+type Voter struct {
+	Node    cluster.NodeID      `json:"node"`
+	Name    string              `json:"name"`
+	State   cluster.MemberState `json:"state"`
+	Healthy bool                `json:"healthy"`
+	Leader  bool                `json:"leader,omitempty"` // etcd's leader
+	Error   string              `json:"error,omitempty"`
+}
+
+// InitRequest forms a cluster of one.
+type InitRequest struct {
+	Name string `json:"name,omitempty"`
+	// Address is what other nodes reach this one at; zero: found by itself.
+	Address netip.Addr `json:"address,omitzero"`
+}
+
+// JoinRequest tells an unformed node to join with a token.
+type JoinRequest struct {
+	Token   string     `json:"token"`
+	Address netip.Addr `json:"address,omitzero"`
+}
+
+// Identity is who a node is, after init or join.
+type Identity struct {
+	Cluster cluster.ID     `json:"cluster"`
+	Node    cluster.NodeID `json:"node"`
+	Name    string         `json:"name"`
+}
+
+// AdmitRequest asks a server to admit a node. The token's secret never crosses
+// the wire: Proof is HMAC-SHA256(secret, TLS exporter || CSR), base64.
+type AdmitRequest struct {
+	TokenID string         `json:"tokenID"`
+	Proof   []byte         `json:"proof"`
+	CSR     []byte         `json:"csr"` // DER; only its public key is taken
+	Node    cluster.NodeID `json:"node"`
+	Name    string         `json:"name"`
+	Address netip.Addr     `json:"address"`
+}
+
+// AdmitAnswer makes a node a member.
+type AdmitAnswer struct {
+	Cluster     cluster.Cluster `json:"cluster"`
+	Certificate []byte          `json:"certificate"` // PEM
+	CA          []byte          `json:"ca"`          // PEM
+	Servers     []string        `json:"servers"`     // host:port
+}
+
+// CertRequest asks for a new certificate for the node's own name.
+type CertRequest struct {
+	CSR []byte `json:"csr"` // DER
+}
+
+// CertAnswer carries it.
+type CertAnswer struct {
+	Certificate []byte `json:"certificate"` // PEM
+}
+
+// ServerSecrets make a worker a server: the authorities' keys and the
+// certificates of its etcd member.
+type ServerSecrets struct {
+	CA             []byte `json:"ca"`             // PEM, certificate and key of the cluster's CA
+	EtcdCA         []byte `json:"etcdCA"`         // PEM, certificate and key of etcd's own CA
+	InitialCluster string `json:"initialCluster"` // etcd's name=url,…
+	MemberName     string `json:"memberName"`
+}
+
+// TokenRequest makes a join token.
+type TokenRequest struct {
+	TTL  time.Duration `json:"ttl,omitempty"`  // nanoseconds; 0: 15 minutes
+	Uses int           `json:"uses,omitempty"` // 0: one
+}
+
+// TokenAnswer holds the only copy of the token's secret.
+type TokenAnswer struct {
+	Token  string        `json:"token"`
+	Record cluster.Token `json:"record"`
+}
+
+// NodePatch changes labels; an empty value removes one.
+type NodePatch struct {
+	Labels map[string]string `json:"labels"`
+}
+
+// SubmitRequest hands units to the cluster, all or none.
+type SubmitRequest struct {
+	Units []SubmitUnit `json:"units"`
+	// Replace allows a text that differs from the stored one.
+	Replace bool `json:"replace,omitempty"`
+}
+
+// SubmitUnit is one unit of a submission.
+type SubmitUnit struct {
+	Name    cluster.UnitName `json:"name"`
+	Text    string           `json:"text"`
+	Desired cluster.Desired  `json:"desired,omitempty"` // empty: as it is, or inactive
+}
+
+// SubmitAnswer tells what became of each, in the order of the request.
+type SubmitAnswer struct {
+	Revision cluster.Revision `json:"revision"`
+	Units    []Outcome        `json:"units"`
+}
+
+// Outcome is what a request did to one unit.
+type Outcome struct {
+	Name cluster.UnitName `json:"name"`
+	// Done is created, replaced, changed, unchanged, destroyed.
+	Done string `json:"done"`
+	// Warning is for a person: the stored text differs, for example.
+	Warning string `json:"warning,omitempty"`
+	Global  bool   `json:"global,omitempty"`
+}
+
+// NamesRequest names units.
+type NamesRequest struct {
+	Names []cluster.UnitName `json:"names"`
+}
+
+// DesiredRequest sets the desired state of units, all or none.
+type DesiredRequest struct {
+	Names   []cluster.UnitName `json:"names"`
+	Desired cluster.Desired    `json:"desired"`
+}
+
+// DesiredAnswer tells what became of each, in the order of the request.
+type DesiredAnswer struct {
+	Revision cluster.Revision `json:"revision"`
+	Units    []Outcome        `json:"units"`
+}
+
+// LogLine is one line of a journal. The last message of a stream that ends in
+// an error carries only Error.
+type LogLine struct {
+	Line  string   `json:"line"`
+	Error *Problem `json:"error,omitempty"`
+}
+
+// Change is one message of the watch: units and nodes that changed, whole, or
+// are gone, all as of Revision. The first message is the state itself
+// (Full), unless ?after= names a revision that is still known.
+type Change struct {
+	Revision  cluster.Revision   `json:"revision"`
+	Full      bool               `json:"full,omitempty"`
+	Units     []UnitView         `json:"units,omitempty"`
+	GoneUnits []cluster.UnitName `json:"goneUnits,omitempty"`
+	Nodes     []NodeView         `json:"nodes,omitempty"`
+	GoneNodes []cluster.NodeID   `json:"goneNodes,omitempty"`
+}
+
+// SliceUpdate is one message of a node's slice stream: the whole slice (Full),
+// or what changed since the message before. An empty one is a sign of life.
+type SliceUpdate struct {
+	Generation cluster.Revision     `json:"generation"`
+	Full       bool                 `json:"full,omitempty"`
+	Put        []cluster.Assignment `json:"put,omitempty"`
+	Remove     []cluster.UnitName   `json:"remove,omitempty"`
+	Member     *cluster.Member      `json:"member,omitempty"`
+	Servers    []string             `json:"servers,omitempty"`
+}
+
+// StatusUpdate is what a node observed: statuses that changed, and units that
+// are gone from it. Full means that there are no others on the node.
+type StatusUpdate struct {
+	Full bool               `json:"full,omitempty"`
+	Put  []cluster.Status   `json:"put,omitempty"`
+	Gone []cluster.UnitName `json:"gone,omitempty"`
+}

@@ -1,0 +1,130 @@
+package cluster
+
+import (
+	"strings"
+)
+
+// Distinct types for every kind of name, so that the compiler checks arguments.
+type (
+	// ID names a cluster. It is derived from the public key of the cluster's
+	// certificate authority, so it cannot be claimed by another cluster.
+	ID string
+	// NodeID names a node: 32 lower-case hexadecimal digits, made from the
+	// machine ID of the host.
+	NodeID string
+	// UnitName is the full name of a unit, suffix included ("web@1.service").
+	UnitName string
+	// UID tells two units of the same name apart: destroying a unit and
+	// submitting it again gives another UID.
+	UID string
+	// Hash is the hex SHA-256 of a unit's text, byte for byte.
+	Hash string
+	// Revision is a revision of the store. Revisions only grow.
+	Revision int64
+	// Epoch numbers the placements of one unit. It only grows, and it is the
+	// fencing token that the unit is told.
+	Epoch int64
+)
+
+// UnitTypes are the unit suffixes that the cluster accepts, without the dot.
+// Device, scope and snapshot units cannot be made from a file.
+func UnitTypes() []string {
+	return []string{"service", "socket", "timer", "path", "mount", "automount", "swap", "target", "slice"}
+}
+
+// NameMax is the longest legal unit name in bytes (systemd's UNIT_NAME_MAX).
+const NameMax = 255
+
+// CheckUnitName returns an Invalid error that says what is wrong with a name,
+// or nil. The rules are systemd's: a known suffix, letters, digits and
+// ":-_.\@", at most NameMax bytes, at most one '@', which does not come first.
+func CheckUnitName(name UnitName) error {
+	s := string(name)
+	if s == "" {
+		return Errorf(Invalid, "a unit needs a name")
+	}
+	if len(s) > NameMax {
+		return Errorf(Invalid, "unit name %.40q… is %d bytes long; the limit is %d", s, len(s), NameMax)
+	}
+	for _, r := range s {
+		if !nameRune(r) {
+			return Errorf(Invalid, "unit name %q: %q is not allowed; use letters, digits and :-_.\\@", s, r)
+		}
+	}
+	if name.Type() == "" {
+		return Errorf(Invalid, "unit name %q does not end in a unit type", s).
+			WithHint("one of ." + strings.Join(UnitTypes(), " ."))
+	}
+	stem := strings.TrimSuffix(s, "."+name.Type())
+	if stem == "" || stem[0] == '@' || stem[0] == '.' {
+		return Errorf(Invalid, "unit name %q has no name before %q", s, "."+name.Type())
+	}
+	if strings.Count(stem, "@") > 1 {
+		return Errorf(Invalid, "unit name %q has more than one '@'", s)
+	}
+	return nil
+}
+
+func nameRune(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(`:-_.\@`, r)
+}
+
+// WithDefaultType appends ".service" to a name that has no unit type, as
+// systemctl does.
+func (n UnitName) WithDefaultType() UnitName {
+	if n.Type() == "" {
+		return n + ".service"
+	}
+	return n
+}
+
+// Type returns the unit type ("service"), or "" if the suffix is not one that
+// the cluster accepts.
+func (n UnitName) Type() string {
+	i := strings.LastIndexByte(string(n), '.')
+	if i < 0 {
+		return ""
+	}
+	for _, t := range UnitTypes() {
+		if string(n)[i+1:] == t {
+			return t
+		}
+	}
+	return ""
+}
+
+// Stem returns the name without its type: "web@1" for "web@1.service" (%N).
+func (n UnitName) Stem() string { return strings.TrimSuffix(string(n), "."+n.Type()) }
+
+// Prefix returns the part before '@', or the stem: "web" for "web@1.service" (%p).
+func (n UnitName) Prefix() string {
+	prefix, _, _ := strings.Cut(n.Stem(), "@")
+	return prefix
+}
+
+// Instance returns the part after '@', without the type: "1" for
+// "web@1.service" (%i). It is "" for templates and plain units.
+func (n UnitName) Instance() string {
+	_, instance, _ := strings.Cut(n.Stem(), "@")
+	return instance
+}
+
+// IsTemplate reports whether the name is that of a template ("web@.service").
+func (n UnitName) IsTemplate() bool { return strings.HasSuffix(n.Stem(), "@") }
+
+// Template returns the template that an instance is made from
+// ("web@.service" for "web@1.service"), or "" if the name is no instance.
+func (n UnitName) Template() UnitName {
+	if n.Instance() == "" {
+		return ""
+	}
+	return UnitName(n.Prefix() + "@." + n.Type())
+}
+
+// Short returns the first eight digits of a node ID, as fleetctl printed them.
+func (id NodeID) Short() string {
+	if len(id) > 8 {
+		return string(id[:8])
+	}
+	return string(id)
+}

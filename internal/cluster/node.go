@@ -1,0 +1,153 @@
+package cluster
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Role says whether a node is a server (etcd member, serves the API, may lead)
+// or a worker.
+type Role string
+
+// The roles of a node.
+const (
+	Server Role = "server"
+	Worker Role = "worker"
+)
+
+// Cluster is the record of the cluster itself. Written once, when it is formed.
+type Cluster struct {
+	ID      ID        `json:"id"`
+	Name    string    `json:"name,omitempty"`
+	Created time.Time `json:"created"`
+}
+
+// Node is a machine of the cluster: what was fixed when it joined, and what
+// operators say of it. Written at the join and by operators.
+type Node struct {
+	ID     NodeID    `json:"id"`
+	Name   string    `json:"name"`
+	Joined time.Time `json:"joined"`
+	// Labels are set by operators and mask those that the node reports.
+	// An empty value removes a reported label.
+	Labels map[string]string `json:"labels,omitempty"`
+	// Revision is the store's, filled in when the record is read.
+	Revision Revision `json:"revision,omitempty"`
+}
+
+// Report is what a node says of itself. Written by the node when it changes.
+type Report struct {
+	Node    NodeID            `json:"node"`
+	Address netip.Addr        `json:"address"`
+	Labels  map[string]string `json:"labels,omitempty"` // from argosy.conf
+	Version string            `json:"version,omitempty"`
+	CPUs    int               `json:"cpus,omitempty"`
+	Memory  int64             `json:"memory,omitempty"` // bytes
+	// Problems are conditions an operator should act on, in plain words.
+	Problems []string `json:"problems,omitempty"`
+}
+
+// MergeLabels returns the labels that placing sees: those reported, masked by
+// those of operators.
+func MergeLabels(n Node, r Report) map[string]string {
+	merged := maps.Clone(r.Labels)
+	if merged == nil {
+		merged = map[string]string{}
+	}
+	for k, v := range n.Labels {
+		if v == "" {
+			delete(merged, k)
+		} else {
+			merged[k] = v
+		}
+	}
+	return merged
+}
+
+// Session is the sign of life of one boot of one node's daemon. It is renewed
+// by compare-and-swap through a server; there is no other heartbeat.
+// Written by the node, except Dead and Epoch, which the leader writes.
+type Session struct {
+	Node NodeID `json:"node"`
+	// Incarnation is random and new at each start of the daemon.
+	Incarnation string `json:"incarnation"`
+	// BootID is the kernel's: a new one means that nothing of before still runs.
+	BootID string `json:"bootID"`
+	// Seq grows with each renewal.
+	Seq int64 `json:"seq"`
+	// Dead is set by the leader when the session has not moved for too long. A
+	// node that finds its session dead fences itself and opens a new one.
+	Dead bool `json:"dead,omitempty"`
+	// Epoch grows by one each time the leader declares the session dead.
+	Epoch Epoch `json:"epoch,omitempty"`
+	// Revision is the store's, filled in when the record is read.
+	Revision Revision `json:"revision,omitempty"`
+}
+
+// Leader is the election record. It changes only when the leadership does;
+// its revision fences every write of that leader.
+type Leader struct {
+	Node  NodeID    `json:"node"`
+	Term  int64     `json:"term"` // grows by one with each change
+	Since time.Time `json:"since"`
+	// Revision is the store's, filled in when the record is read.
+	Revision Revision `json:"revision,omitempty"`
+}
+
+// MemberState says how far a server has come on its way into etcd's voting set.
+type MemberState string
+
+// The states of a server, in order.
+const (
+	MemberAdding  MemberState = "adding"  // the record is written, etcd does not know it yet
+	MemberLearner MemberState = "learner" // etcd sends it the log, it has no vote
+	MemberVoter   MemberState = "voter"
+	MemberLeaving MemberState = "leaving" // to be removed from etcd, then from here
+)
+
+// Member ties a server node to its etcd member. Written by the leader.
+type Member struct {
+	Node     NodeID      `json:"node"`
+	MemberID uint64      `json:"memberID,string,omitempty"`
+	State    MemberState `json:"state"`
+	PeerURL  string      `json:"peerURL"`
+	// Since is when the state was entered; a learner that stays one for too
+	// long is removed.
+	Since time.Time `json:"since"`
+	// Revision is the store's, filled in when the record is read.
+	Revision Revision `json:"revision,omitempty"`
+}
+
+// Token is an invitation to join. Only a hash of its secret is stored.
+type Token struct {
+	ID      string    `json:"id"`
+	Digest  string    `json:"digest"` // hex SHA-256 of the secret
+	Created time.Time `json:"created"`
+	Expires time.Time `json:"expires"`
+	// Uses is how many nodes may still join with it; spent tokens stay until
+	// they expire, so that a late use is told why it is refused.
+	Uses int `json:"uses"`
+	// UsedBy are the nodes that joined with it: their retries cost no use.
+	UsedBy []NodeID `json:"usedBy,omitempty"`
+	// Revision is the store's, filled in when the record is read.
+	Revision Revision `json:"revision,omitempty"`
+}
+
+// Admits reports whether the node may join with the token at a time, and if
+// not, why. A node that was admitted before is admitted again: its first
+// attempt may have failed half-way.
+func (t Token) Admits(node NodeID, now time.Time) error {
+	switch {
+	case !now.Before(t.Expires):
+		return Errorf(Denied, "token %s expired at %s", t.ID, t.Expires.UTC().Format(time.RFC3339)).
+			WithHint("make a new one: argosy token create")
+	case slices.Contains(t.UsedBy, node):
+		return nil
+	case t.Uses <= 0:
+		return Errorf(Denied, "token %s is used up (%d joined with it)", t.ID, len(t.UsedBy)).
+			WithHint("make a new one: argosy token create --uses N")
+	}
+	return nil
+}

@@ -1,0 +1,143 @@
+package cluster
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"time"
+)
+
+// UnitTextMax is the largest unit file that the cluster accepts, in bytes.
+const UnitTextMax = 256 << 10
+
+// Desired is what a user wants of a unit; the words are fleet's.
+type Desired string
+
+// The desired states. Each includes the ones before it.
+const (
+	Inactive Desired = "inactive" // stored in the cluster, on no node
+	Loaded   Desired = "loaded"   // placed, and known to the node's systemd
+	Launched Desired = "launched" // placed, loaded and started
+)
+
+// CheckDesired returns an Invalid error unless d is one of the three states.
+func CheckDesired(d Desired) error {
+	switch d {
+	case Inactive, Loaded, Launched:
+		return nil
+	}
+	return Errorf(Invalid, "desired state %q: use inactive, loaded or launched", string(d))
+}
+
+// Unit is what a user handed to the cluster. Written by users.
+type Unit struct {
+	Name    UnitName  `json:"name"`
+	UID     UID       `json:"uid"`
+	Text    string    `json:"text"` // the file, byte for byte
+	Hash    Hash      `json:"hash"`
+	Desired Desired   `json:"desired"`
+	Created time.Time `json:"created"`
+	// Restarts counts the restarts that users asked for. A node that has
+	// started a unit with a smaller number starts it anew.
+	Restarts int64 `json:"restarts,omitempty"`
+	// Revision is the store's, filled in when the record is read.
+	Revision Revision `json:"revision,omitempty"`
+}
+
+// HashText returns the hash of a unit's text.
+func HashText(text string) Hash {
+	sum := sha256.Sum256([]byte(text))
+	return Hash(hex.EncodeToString(sum[:]))
+}
+
+// Placement says where a unit is to be. Written by the leader, one record for
+// each unit that is not inactive. No nodes means pending, for the reason given.
+type Placement struct {
+	Unit UnitName `json:"unit"`
+	UID  UID      `json:"uid"`
+	// Nodes is sorted. It holds one node at most, except for global units.
+	Nodes  []NodeID `json:"nodes,omitempty"`
+	Global bool     `json:"global,omitempty"`
+	// Epoch grows whenever Nodes changes.
+	Epoch  Epoch     `json:"epoch"`
+	Reason string    `json:"reason"`
+	Since  time.Time `json:"since"`
+	// Revision is the store's, filled in when the record is read.
+	Revision Revision `json:"revision,omitempty"`
+}
+
+// On reports whether the placement names the node.
+func (p Placement) On(id NodeID) bool { return slices.Contains(p.Nodes, id) }
+
+// Pending reports whether the unit waits for a node that may take it.
+func (p Placement) Pending() bool { return len(p.Nodes) == 0 }
+
+// Status is what a node's systemd says of a unit. Written by that node, and
+// only ever from observation.
+type Status struct {
+	Unit UnitName `json:"unit"`
+	Node NodeID   `json:"node"`
+	UID  UID      `json:"uid"`
+	Hash Hash     `json:"hash"`
+	// Epoch is that of the placement which the node has carried out.
+	Epoch Epoch `json:"epoch"`
+	// Load, Active and Sub are systemd's own words.
+	Load   string `json:"load"`
+	Active string `json:"active"`
+	Sub    string `json:"sub"`
+	// Result is systemd's word for how the unit last ended ("exit-code"), ""
+	// or "success" if well.
+	Result   string `json:"result,omitempty"`
+	ExitCode int    `json:"exitCode,omitempty"`
+	MainPID  int    `json:"mainPID,omitempty"`
+	// Restarts is Unit.Restarts as of the last start that was carried out.
+	Restarts int64 `json:"restarts,omitempty"`
+	// Since is when Active last changed, by the node's clock.
+	Since time.Time `json:"since"`
+	// Problem says in plain words what keeps the node from the desired state.
+	Problem string `json:"problem,omitempty"`
+	// Log holds the last lines of a unit that failed, oldest first.
+	Log []string `json:"log,omitempty"`
+	// Revision is the store's, filled in when the record is read.
+	Revision Revision `json:"revision,omitempty"`
+}
+
+// LogLinesMax is how many lines of a failed unit's journal a status carries.
+const LogLinesMax = 10
+
+// Equal reports whether two statuses say the same; Since alone is no change.
+func (s Status) Equal(t Status) bool {
+	return s.Unit == t.Unit && s.Node == t.Node && s.UID == t.UID && s.Hash == t.Hash && s.Epoch == t.Epoch &&
+		s.Load == t.Load && s.Active == t.Active && s.Sub == t.Sub && s.Result == t.Result &&
+		s.ExitCode == t.ExitCode && s.MainPID == t.MainPID && s.Restarts == t.Restarts &&
+		s.Problem == t.Problem && slices.Equal(s.Log, t.Log)
+}
+
+// Assignment is one unit as a node is told of it.
+type Assignment struct {
+	Name     UnitName `json:"name"`
+	UID      UID      `json:"uid"`
+	Text     string   `json:"text"`
+	Hash     Hash     `json:"hash"`
+	Desired  Desired  `json:"desired"` // Loaded or Launched
+	Restarts int64    `json:"restarts,omitempty"`
+	Epoch    Epoch    `json:"epoch"`
+}
+
+// Slice is everything that is placed on one node. Its generation is the store
+// revision that it was computed at; a node refuses an older one than it has.
+type Slice struct {
+	Node       NodeID       `json:"node"`
+	Generation Revision     `json:"generation"`
+	Units      []Assignment `json:"units"` // sorted by name
+	// Member is set if the node is to be a server.
+	Member *Member `json:"member,omitempty"`
+	// Servers are the API addresses (host:port) a node may connect to.
+	Servers []string `json:"servers,omitempty"`
+}
+
+// SortAssignments sorts in the order that a Slice promises.
+func SortAssignments(units []Assignment) {
+	slices.SortFunc(units, func(a, b Assignment) int { return cmp.Compare(a.Name, b.Name) })
+}

@@ -1,0 +1,83 @@
+// Package systemd is the port to a node's systemd: see what runs, write unit
+// files, and have jobs done. It makes no decision and retries nothing.
+//
+// Two implementations pass the conformance suite in systemdtest: Bus, which
+// talks to the real systemd over D-Bus, and systemdtest.Fake.
+//
+// Unit files live in a folder of ours (by default /run/argosy/units) and are
+// linked into systemd's runtime path, so that a power cut leaves nothing
+// behind. A unit is ours if its file lies in that folder.
+package systemd
+
+import (
+	"context"
+	"time"
+
+	"argosy/internal/cluster"
+)
+
+// Unit is what systemd says of one unit, in systemd's words.
+type Unit struct {
+	Name   cluster.UnitName
+	Load   string // loaded, not-found, bad-setting, error, masked
+	Active string // active, reloading, inactive, failed, activating, deactivating
+	Sub    string
+	// Ours tells whether the unit's file lies in our folder. A name that
+	// exists but is not ours belongs to the host and is never touched.
+	Ours bool
+	// Stale: the file changed after systemd read it; a Reload is due.
+	Stale    bool
+	Result   string // "success", "exit-code", "signal", "timeout", …
+	ExitCode int
+	MainPID  int
+	// Since is when Active last changed.
+	Since time.Time
+	// Invocation is systemd's ID of this run of the unit: it changes with each
+	// start.
+	Invocation string
+	// FileHash is the hash of the unit file in our folder; "" if there is none.
+	FileHash cluster.Hash
+}
+
+// Verb is what a job does to a unit.
+type Verb string
+
+// The verbs of Run.
+const (
+	Start       Verb = "start"
+	Stop        Verb = "stop"
+	Restart     Verb = "restart"
+	ResetFailed Verb = "reset-failed" // done at once, no job; an unknown unit is no error
+)
+
+// Manager is the port. All methods may be called concurrently.
+type Manager interface {
+	// Observe returns the named units, or, without names, every unit that has
+	// a file in our folder or was made from one and is still loaded. Unknown
+	// names come back as "not-found". The result is sorted by name.
+	Observe(ctx context.Context, names ...cluster.UnitName) ([]Unit, error)
+	// Write makes a unit file and its link, whole or not at all. Writing the
+	// same text again changes nothing.
+	Write(ctx context.Context, name cluster.UnitName, text string) error
+	// Remove removes a unit file and its link; it is no error if there is none.
+	Remove(ctx context.Context, name cluster.UnitName) error
+	// Reload makes systemd read changed files again (daemon-reload). PID 1 is
+	// deaf meanwhile, for up to a second: never call it per unit.
+	Reload(ctx context.Context) error
+	// Run carries out a job and waits for its end. The result is systemd's:
+	// "done", "failed", "canceled", "timeout", "dependency", "skipped".
+	Run(ctx context.Context, verb Verb, name cluster.UnitName) (result string, err error)
+	// Changes is signalled (never blocked on) when any unit may have changed.
+	// The names are those of the units concerned; an empty slice means that
+	// anything may have changed (after a reconnect, for example).
+	Changes() <-chan []cluster.UnitName
+}
+
+// Journal is the port to the log of a node's units.
+type Journal interface {
+	// Tail returns the last n lines of a unit, oldest first.
+	Tail(ctx context.Context, name cluster.UnitName, n int) ([]string, error)
+	// Follow calls line for the last n lines of a unit and then for each new
+	// one until ctx ends. A zero follow returns after the last n lines.
+	Follow(ctx context.Context, name cluster.UnitName, n int, follow bool, line func(string) error) error
+}
