@@ -22,6 +22,9 @@ type Cluster struct {
 	ID      ID        `json:"id"`
 	Name    string    `json:"name,omitempty"`
 	Created time.Time `json:"created"`
+	// Timings are the same on every node: the safety of sessions rests on
+	// both sides counting with the same figures.
+	Timings Timings `json:"timings"`
 }
 
 // Node is a machine of the cluster: what was fixed when it joined, and what
