@@ -111,8 +111,14 @@ func (r *report) warnf(line int, hint, format string, args ...any) {
 	r.add(&r.warnings, Finding{Line: line, Severity: SeverityWarning, Message: fmt.Sprintf(format, args...), Hint: hint})
 }
 
-// full reports whether nothing more would be kept, so that loops may end.
-func (r *report) full() bool { return r.errors >= FindingsMax && r.warnings >= FindingsMax }
+// full reports whether no more findings of a severity would be kept, so that
+// nothing need be looked for.
+func (r *report) full(s Severity) bool {
+	if s == SeverityError {
+		return r.errors >= FindingsMax
+	}
+	return r.warnings >= FindingsMax
+}
 
 // sorted returns the findings in the order of lines, errors first.
 func (r *report) sorted() []Finding {

@@ -11,7 +11,7 @@ import (
 // Limits on what one argument of a command may name.
 const (
 	NamesMax    = 1000     // unit names
-	NamesArgMax = 64 << 10 // bytes; a thousand names in one pair of braces fit well
+	NamesArgMax = 16 << 10 // bytes; a list of a thousand short names
 )
 
 // ExpandNames returns the unit names that an argument of a command stands for.
@@ -136,6 +136,9 @@ func (b *braces) group(depth int) ([]string, error) {
 	}
 }
 
+// rangeWidthMax bounds the leading zeros of a range, in digits.
+const rangeWidthMax = 20
+
 // countRange returns what "1..3", "03..01", "a..e" or "0..8..2" counts.
 func (b *braces) countRange(inside string) ([]string, error) {
 	parts := strings.Split(inside, "..")
@@ -149,28 +152,30 @@ func (b *braces) countRange(inside string) ([]string, error) {
 			return nil, b.errorf("{%s}: the step must be a number from 1 on", clip(inside, quoteMax))
 		}
 	}
-	if isLetter(parts[0]) && isLetter(parts[1]) {
+	if isLetterRange(parts[0], parts[1]) {
 		return count(int64(parts[0][0]), int64(parts[1][0]), step, func(n int64) string { return string(rune(n)) }), nil
 	}
 	from, errFrom := strconv.ParseInt(parts[0], 10, 32)
 	to, errTo := strconv.ParseInt(parts[1], 10, 32)
-	if errFrom != nil || errTo != nil || from < 0 || to < 0 {
+	width := 0
+	if hasLeadingZero(parts[0]) || hasLeadingZero(parts[1]) {
+		width = max(len(parts[0]), len(parts[1]))
+	}
+	if errFrom != nil || errTo != nil || from < 0 || to < 0 || width > rangeWidthMax {
 		return nil, b.errorf("{%s}: a range goes from number to number or from letter to letter", clip(inside, quoteMax))
 	}
 	if max(from-to, to-from)/step >= NamesMax {
 		return nil, b.tooMany()
 	}
-	width := 0
-	if hasLeadingZero(parts[0]) || hasLeadingZero(parts[1]) {
-		width = max(len(parts[0]), len(parts[1]))
-	}
 	return count(from, to, step, func(n int64) string { return fmt.Sprintf("%0*d", width, n) }), nil
 }
 
-// isLetter reports whether s is one ASCII letter; the letters between two of
-// different case are no letters, so the case must agree for a range.
-func isLetter(s string) bool {
-	return len(s) == 1 && (s[0] >= 'a' && s[0] <= 'z' || s[0] >= 'A' && s[0] <= 'Z')
+// isLetterRange reports whether both ends are ASCII letters of one case: what
+// lies between the cases is no letter.
+func isLetterRange(from, to string) bool {
+	isLower := func(s string) bool { return len(s) == 1 && s[0] >= 'a' && s[0] <= 'z' }
+	isUpper := func(s string) bool { return len(s) == 1 && s[0] >= 'A' && s[0] <= 'Z' }
+	return isLower(from) && isLower(to) || isUpper(from) && isUpper(to)
 }
 
 func hasLeadingZero(s string) bool { return len(s) > 1 && s[0] == '0' }

@@ -1,6 +1,12 @@
 package unitfile
 
-import "argosy/internal/cluster"
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"argosy/internal/cluster"
+)
 
 // Placing is what a unit asks of the node it runs on: the options of [X-Fleet],
 // specifiers expanded. Lists are sorted and hold nothing twice, so that equal
@@ -28,6 +34,266 @@ type Requirement struct {
 	Values []string // sorted, not empty
 }
 
+// Limits on the options of [X-Fleet]. Placing compares units with units, so its
+// cost grows with the square of how many values there are.
+const (
+	OptionValuesMax = 64  // values of one option
+	OptionValueMax  = 512 // bytes of one value, specifiers expanded
+)
+
 // PlacingOf reads the placing options of a unit and says what is wrong with
 // them. What could be understood is in the Placing even then.
-func PlacingOf(name cluster.UnitName, f *File) (Placing, []Finding) { return Placing{}, nil }
+//
+// In a template, values that depend on the instance are not judged: Check of
+// the instance does that.
+func PlacingOf(name cluster.UnitName, f *File) (Placing, []Finding) {
+	o := options{name: name, file: f, lines: map[string]int{}}
+	p := Placing{
+		Global:    o.global(),
+		MachineID: o.machineID(),
+		MachineOf: o.machineOf(),
+		Metadata:  o.metadata(),
+		Conflicts: o.globs(keyConflicts),
+		Replaces:  o.globs(keyReplaces),
+	}
+	o.combinations(p)
+	return p, o.report.sorted()
+}
+
+// options reads the options of [X-Fleet] of one unit.
+type options struct {
+	name   cluster.UnitName
+	file   *File
+	report report
+	lines  map[string]int // where each option is first set
+}
+
+// word is one word of an option's value, specifiers expanded.
+type word struct {
+	text string
+	line int
+	// vague is set in a template if the text depends on the instance.
+	vague bool
+}
+
+// words returns the words of an option: those of its legacy spellings as well,
+// which fleet simply added, except for MachineID (see there).
+func (o *options) words(name string) []word {
+	key, _ := findKey(SectionFleet, name)
+	var all []word
+	for _, spelling := range append([]string{key.Name}, key.Legacy...) {
+		all = append(all, o.wordsOf(spelling)...)
+	}
+	if len(all) > 0 {
+		o.lines[name] = all[0].line
+	}
+	if len(all) > OptionValuesMax {
+		o.report.errorf(all[OptionValuesMax].line, "use a glob, or a label", "%s= has %d values; the limit is %d", name, len(all), OptionValuesMax)
+		all = all[:OptionValuesMax]
+	}
+	return all
+}
+
+func (o *options) wordsOf(spelling string) []word {
+	var all []word
+	for _, a := range o.file.Lookup(SectionFleet, spelling) {
+		texts, err := SplitWords(a.Value, Retain)
+		if err != nil {
+			o.report.errorf(a.Line, "", "%s=%s: %v", spelling, clip(a.Value, quoteMax), err)
+			continue
+		}
+		for _, text := range texts {
+			expanded, err := Expand(o.name, text)
+			if err != nil {
+				o.report.errorf(a.Line, cluster.HintOf(err), "%s=%s: %v", spelling, clip(a.Value, quoteMax), err)
+				continue
+			}
+			if len(expanded) > OptionValueMax {
+				o.report.errorf(a.Line, "", "%s= has a value of %d bytes; the limit is %d", spelling, len(expanded), OptionValueMax)
+				continue
+			}
+			all = append(all, word{text: expanded, line: a.Line, vague: o.name.IsTemplate() && dependsOnInstance(text)})
+		}
+	}
+	return all
+}
+
+// dependsOnInstance reports whether a text has a specifier that differs between
+// the instances of a template.
+func dependsOnInstance(text string) bool {
+	text = strings.ReplaceAll(text, "%%", "")
+	return slices.ContainsFunc([]string{"%n", "%N", "%i", "%I"}, func(s string) bool { return strings.Contains(text, s) })
+}
+
+// global reads Global=; the last value wins.
+func (o *options) global() bool {
+	words := o.words(keyGlobal)
+	if len(words) == 0 {
+		return false
+	}
+	last := words[len(words)-1]
+	yes, err := ParseBool(last.text)
+	if err != nil && !last.vague {
+		o.report.errorf(last.line, cluster.HintOf(err), "%s=: %v", keyGlobal, err)
+	}
+	return yes
+}
+
+// machineID reads MachineID=. Only the first value counts, and a legacy
+// spelling only without a newer one, as in fleet.
+func (o *options) machineID() string {
+	words := o.words(keyMachineID)
+	if len(words) == 0 {
+		return ""
+	}
+	first := words[0]
+	for _, w := range words[1:] {
+		if w.text != first.text {
+			o.report.warnf(w.line, "", "%s=%s does not count: only the first value does, %s", keyMachineID, clip(w.text, quoteMax), clip(first.text, quoteMax))
+		}
+	}
+	if !first.vague {
+		o.checkMachineID(first)
+	}
+	return first.text
+}
+
+// Digits of a node ID in full, and of its short form.
+const (
+	idDigits      = 32
+	idDigitsShort = 8
+)
+
+func (o *options) checkMachineID(w word) {
+	if isNodeID(w.text) {
+		return
+	}
+	hint := "write the 32 hexadecimal digits of a node's ID, or the first 8"
+	if plain := strings.ToLower(strings.ReplaceAll(w.text, "-", "")); isNodeID(plain) {
+		hint = "write it without dashes and in lower case: " + plain
+	}
+	o.report.errorf(w.line, hint, "%s=%s can be no node's ID", keyMachineID, clip(w.text, quoteMax))
+}
+
+func isNodeID(s string) bool {
+	return (len(s) == idDigits || len(s) == idDigitsShort) && strings.Trim(s, "0123456789abcdef") == ""
+}
+
+// machineOf reads MachineOf=: exact names, no globs.
+func (o *options) machineOf() []cluster.UnitName {
+	var names []cluster.UnitName
+	for _, w := range o.words(keyMachineOf) {
+		peer := cluster.UnitName(w.text)
+		names = append(names, peer)
+		if w.vague {
+			continue
+		}
+		if err := cluster.CheckUnitName(peer); err != nil {
+			hint := cluster.HintOf(err)
+			if cluster.CheckUnitName(peer.WithDefaultType()) == nil {
+				hint = "write the full name: " + string(peer.WithDefaultType())
+			}
+			o.report.errorf(w.line, hint, "%s=: %v", keyMachineOf, err)
+			continue
+		}
+		switch {
+		case peer == o.name:
+			o.report.errorf(w.line, "name the unit that it is to follow", "%s=%s is the unit itself", keyMachineOf, peer)
+		case peer.IsTemplate():
+			o.report.errorf(w.line, "name an instance of it", "%s=%s is a template, which is never placed", keyMachineOf, peer)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// metadata reads MachineMetadata=: pairs of one key are alternatives. fleet
+// ignored a pair that it could not take apart, and the unit ran anywhere; here
+// it is an error.
+func (o *options) metadata() []Requirement {
+	var all []Requirement
+	for _, w := range o.words(keyMachineMetadata) {
+		key, value, found := strings.Cut(w.text, "=")
+		if !found || key == "" || value == "" && !w.vague || strings.Contains(value, "=") {
+			o.report.errorf(w.line, `write key=value; with blanks in it, quote the whole pair: "name=two words"`,
+				"%s=: %s is not a pair of key and value", keyMachineMetadata, quote(w.text))
+			continue
+		}
+		all = append(all, Requirement{Key: key, Values: []string{value}})
+	}
+	return mergeRequirements(all)
+}
+
+// mergeRequirements makes one sorted requirement for each key.
+func mergeRequirements(all []Requirement) []Requirement {
+	slices.SortStableFunc(all, func(a, b Requirement) int { return strings.Compare(a.Key, b.Key) })
+	var merged []Requirement
+	for _, next := range all {
+		if last := len(merged) - 1; last >= 0 && merged[last].Key == next.Key {
+			merged[last].Values = append(merged[last].Values, next.Values...)
+			continue
+		}
+		merged = append(merged, next)
+	}
+	for i := range merged {
+		slices.Sort(merged[i].Values)
+		merged[i].Values = slices.Compact(merged[i].Values)
+	}
+	return merged
+}
+
+// globs reads an option that holds globs of unit names.
+func (o *options) globs(name string) []string {
+	var globs []string
+	for _, w := range o.words(name) {
+		if _, err := path.Match(w.text, ""); err != nil || w.text == "" {
+			o.report.errorf(w.line, "globs know * ? [a-z] and \\ before a character that stands for itself", "%s=%s is not a glob", name, quote(w.text))
+			continue
+		}
+		if !w.vague && !strings.ContainsAny(w.text, `*?[\`) && cluster.UnitName(w.text).Type() == "" {
+			o.report.warnf(w.line, "write "+w.text+".service", "%s=%s matches no unit: unit names have a type", name, clip(w.text, quoteMax))
+		}
+		globs = append(globs, w.text)
+	}
+	slices.Sort(globs)
+	return slices.Compact(globs)
+}
+
+// combinations refuses what fleet refused: options that cannot be obeyed
+// together.
+func (o *options) combinations(p Placing) {
+	if !p.Global {
+		delete(o.lines, keyGlobal) // Global=no combines with everything
+	}
+	for _, pair := range [][2]string{
+		{keyMachineID, keyMachineOf},
+		{keyMachineID, keyConflicts},
+		{keyMachineID, keyGlobal},
+		{keyMachineID, keyReplaces},
+		{keyGlobal, keyMachineOf},
+		{keyGlobal, keyReplaces},
+		{keyConflicts, keyReplaces},
+	} {
+		first, second := o.lines[pair[0]], o.lines[pair[1]]
+		if first > 0 && second > 0 {
+			o.report.errorf(max(first, second), "take one of them out", "%s= cannot be combined with %s=", pair[0], pair[1])
+		}
+	}
+	o.ownPeers(p.MachineOf, p.Conflicts, keyConflicts)
+	o.ownPeers(p.MachineOf, p.Replaces, keyReplaces)
+}
+
+// ownPeers refuses a unit that wants to be with another and keeps it away.
+func (o *options) ownPeers(peers []cluster.UnitName, globs []string, option string) {
+	for _, peer := range peers {
+		if o.report.full(SeverityError) {
+			return
+		}
+		for _, glob := range globs {
+			if match, _ := path.Match(glob, string(peer)); match {
+				o.report.errorf(max(o.lines[keyMachineOf], o.lines[option]), "take one of them out",
+					"%s=%s is matched by the unit's own %s=%s", keyMachineOf, clip(string(peer), quoteMax), option, clip(glob, quoteMax))
+			}
+		}
+	}
+}

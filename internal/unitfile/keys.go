@@ -1,0 +1,142 @@
+package unitfile
+
+import "strings"
+
+// The sections that the cluster reads; systemd ignores them, as it does every
+// section whose name begins with "X-".
+const (
+	SectionFleet  = "X-Fleet"
+	SectionArgosy = "X-Argosy"
+)
+
+// Key is one option of a section that the cluster reads. The reference manual
+// is generated from these.
+type Key struct {
+	Section string
+	Name    string
+	// Legacy are older spellings that still count.
+	Legacy []string
+	// Form shows what a value looks like.
+	Form string
+	// Meaning is what the option does, in a sentence or two.
+	Meaning string
+	// Unsupported marks options of fleet that this version refuses, because it
+	// would not obey them.
+	Unsupported bool
+}
+
+// Names of the options of [X-Fleet].
+const (
+	keyConflicts       = "Conflicts"
+	keyGlobal          = "Global"
+	keyMachineID       = "MachineID"
+	keyMachineMetadata = "MachineMetadata"
+	keyMachineOf       = "MachineOf"
+	keyReplaces        = "Replaces"
+)
+
+// Keys returns the options that the cluster reads, by section and name. There
+// is none of [X-Argosy] yet: only what this version obeys is listed, and what is
+// not listed is refused there.
+func Keys() []Key {
+	return []Key{
+		{
+			Section: SectionFleet, Name: keyConflicts, Legacy: []string{"X-Conflicts"}, Form: "web@*.service db.service",
+			Meaning: "Globs of unit names that must not be on the same node. It holds both ways, whichever of the two says it; " +
+				"a unit's own name does not count, so that a template can spread its instances.",
+		},
+		{
+			Section: SectionFleet, Name: keyGlobal, Form: "yes",
+			Meaning: "Run a copy on every node that MachineMetadata= and Conflicts= allow, nodes that join later included.",
+		},
+		{
+			Section: SectionFleet, Name: keyMachineID, Legacy: []string{"X-ConditionMachineID", "X-ConditionMachineBootID"}, Form: "2ed91b85",
+			Meaning: "The one node that may run the unit: the 32 digits of its ID, or the first 8. Only the first value counts.",
+		},
+		{
+			Section: SectionFleet, Name: keyMachineMetadata, Legacy: []string{"X-ConditionMachineMetadata"}, Form: `"region=eu" "disk=ssd"`,
+			Meaning: "Labels that the node must have. Several values of one key: any of them; several keys: all of them.",
+		},
+		{
+			Section: SectionFleet, Name: keyMachineOf, Legacy: []string{"X-ConditionMachineOf"}, Form: "db.service",
+			Meaning: "Units that must be placed on the same node, all of them. The unit follows when they move.",
+		},
+		{
+			Section: SectionFleet, Name: keyReplaces, Form: "old@*.service", Unsupported: true,
+			Meaning: "Globs of units that leave the node when this one comes.",
+		},
+	}
+}
+
+// findKey returns the option that a section calls by a name or by one of its
+// legacy spellings.
+func findKey(section, name string) (Key, bool) {
+	for _, k := range Keys() {
+		if k.Section != section {
+			continue
+		}
+		for _, spelling := range append([]string{k.Name}, k.Legacy...) {
+			if spelling == name {
+				return k, true
+			}
+		}
+	}
+	return Key{}, false
+}
+
+// keyNames returns the names of a section's options.
+func keyNames(section string) []string {
+	var names []string
+	for _, k := range Keys() {
+		if k.Section == section {
+			names = append(names, k.Name)
+		}
+	}
+	return names
+}
+
+// checkKeys looks at the keys of the sections that the cluster reads. One that
+// it does not know is refused in [X-Argosy]. In [X-Fleet] it is taken with a
+// warning, because fleet took it too and old files have to run as they are.
+func checkKeys(r *report, f *File) {
+	for _, a := range f.Assignments(SectionFleet) {
+		key, known := findKey(SectionFleet, a.Key)
+		switch {
+		case !known && r.full(SeverityWarning):
+			// Not worth looking for what was meant.
+		case !known:
+			hint := "it does nothing"
+			if near := nearest(a.Key, keyNames(SectionFleet)); near != "" {
+				hint = "it does nothing; did you mean " + near + "=?"
+			}
+			r.warnf(a.Line, hint, "unknown key %s= in [%s]", clip(a.Key, quoteMax), SectionFleet)
+		case key.Unsupported && a.Value != "":
+			r.errorf(a.Line, "take it out; it would have no effect", "%s= is not supported by this version", key.Name)
+		case key.Name != a.Key:
+			r.warnf(a.Line, "write "+key.Name+"=", "%s= is an old spelling", a.Key)
+		}
+	}
+	for _, a := range f.Assignments(SectionArgosy) {
+		if r.full(SeverityError) {
+			return
+		}
+		if _, known := findKey(SectionArgosy, a.Key); !known {
+			r.errorf(a.Line, argosyHint(a.Key), "unknown key %s= in [%s]", clip(a.Key, quoteMax), SectionArgosy)
+		}
+	}
+}
+
+// argosyHint says what may have been meant by an unknown key of [X-Argosy].
+func argosyHint(name string) string {
+	if near := nearest(name, keyNames(SectionArgosy)); near != "" {
+		return "did you mean " + near + "=?"
+	}
+	if near := nearest(name, keyNames(SectionFleet)); near != "" {
+		return "did you mean " + near + "= of [" + SectionFleet + "]?"
+	}
+	known := keyNames(SectionArgosy)
+	if len(known) == 0 {
+		return "this version knows no key of [" + SectionArgosy + "]"
+	}
+	return "known are " + strings.Join(known, "= ") + "="
+}
