@@ -114,3 +114,24 @@ type Store interface {
 	// Compact forgets the history before rev.
 	Compact(ctx context.Context, rev cluster.Revision) error
 }
+
+// CheckTxn returns an Invalid error if a transaction is larger than the limits
+// or writes a key twice. Every implementation refuses the same transactions.
+func CheckTxn(txn Txn) error {
+	if n := max(len(txn.If), len(txn.Then)); n > TxnOpsMax {
+		return cluster.Errorf(cluster.Invalid, "store: a transaction of %d operations; the limit is %d", n, TxnOpsMax)
+	}
+	size := 0
+	written := make(map[string]bool, len(txn.Then))
+	for _, op := range txn.Then {
+		if written[op.Key] {
+			return cluster.Errorf(cluster.Invalid, "store: a transaction writes %s twice", op.Key)
+		}
+		written[op.Key] = true
+		size += len(op.Key) + len(op.Value)
+	}
+	if size > TxnBytesMax {
+		return cluster.Errorf(cluster.Invalid, "store: a transaction of %d bytes; the limit is %d", size, TxnBytesMax)
+	}
+	return nil
+}
