@@ -1,0 +1,65 @@
+package cli
+
+import (
+	"context"
+
+	"argosy/internal/api/wire"
+	"argosy/internal/cluster"
+)
+
+// Backend is the cluster as the verbs use it: the client of the API, or a fake
+// in tests. Every method may be called concurrently; errors carry a
+// cluster.Kind and, where there is one, a hint.
+type Backend interface {
+	Units
+	Nodes
+	Membership
+	Streams
+}
+
+// Units is what the verbs ask of the units of a cluster.
+type Units interface {
+	Units(ctx context.Context) (wire.List[wire.UnitView], error)
+	Unit(ctx context.Context, name cluster.UnitName) (wire.UnitView, error)
+	Submit(ctx context.Context, request wire.SubmitRequest) (wire.SubmitAnswer, error)
+	SetDesired(ctx context.Context, request wire.DesiredRequest) (wire.DesiredAnswer, error)
+	Destroy(ctx context.Context, names []cluster.UnitName) (wire.DesiredAnswer, error)
+	Restart(ctx context.Context, names []cluster.UnitName) (wire.DesiredAnswer, error)
+}
+
+// Nodes is what the verbs ask of the nodes of a cluster.
+type Nodes interface {
+	Status(ctx context.Context) (wire.Status, error)
+	Nodes(ctx context.Context) (wire.List[wire.NodeView], error)
+	PatchNode(ctx context.Context, id cluster.NodeID, patch wire.NodePatch) (wire.NodeView, error)
+	RemoveNode(ctx context.Context, id cluster.NodeID) error
+}
+
+// Membership is how a machine comes into a cluster and out of it.
+type Membership interface {
+	Init(ctx context.Context, request wire.InitRequest) (wire.Identity, error)
+	Join(ctx context.Context, request wire.JoinRequest) (wire.Identity, error)
+	Leave(ctx context.Context) error
+	Reset(ctx context.Context) error
+	Tokens(ctx context.Context) ([]cluster.Token, error)
+	CreateToken(ctx context.Context, request wire.TokenRequest) (wire.TokenAnswer, error)
+	RemoveToken(ctx context.Context, id string) error
+}
+
+// Streams are answers without an end.
+type Streams interface {
+	// Watch calls each for every message until the stream ends, which is
+	// always an error: ctx's, that of each, or that of the connection.
+	Watch(ctx context.Context, after cluster.Revision, each func(wire.Change) error) error
+	// Journal calls each for every line. It returns nil at the end of a
+	// journal that is not followed.
+	Journal(ctx context.Context, query JournalQuery, each func(line string) error) error
+}
+
+// JournalQuery says which lines of a unit's journal are wanted.
+type JournalQuery struct {
+	Unit   cluster.UnitName
+	Node   cluster.NodeID // "": where it runs
+	Lines  int            // the last ones; 0: none of the past
+	Follow bool
+}
