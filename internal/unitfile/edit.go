@@ -57,7 +57,7 @@ func (f *File) edited(items []item, at int, section, key string, values []string
 	if at < 0 && len(values) > 0 {
 		at = len(items)
 		if at > 0 {
-			inserted = append(inserted, item{kind: blank, raw: newline})
+			inserted = append(inserted, item{kind: filler, raw: newline})
 		}
 		inserted = append(inserted, item{kind: header, raw: "[" + section + "]" + newline})
 	}

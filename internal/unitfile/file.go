@@ -12,8 +12,7 @@ type File struct {
 type itemKind int
 
 const (
-	blank itemKind = iota + 1
-	comment
+	filler itemKind = iota + 1 // blank lines and comments, as many as stand together
 	header
 	assignment
 	malformed // only while findings are collected; Parse refuses it

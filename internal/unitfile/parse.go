@@ -36,7 +36,7 @@ func scan(name string, text []byte) (*File, []*Error) {
 	if err := checkBytes(name, text); err != nil {
 		return nil, []*Error{err}
 	}
-	s := scanner{file: &File{name: name}, rest: string(text)}
+	s := scanner{file: &File{name: name}, text: string(text), rest: string(text)}
 	for s.rest != "" {
 		s.item()
 	}
@@ -76,9 +76,9 @@ func checkBytes(name string, text []byte) *Error {
 	return nil
 }
 
-// isBinary tells the control characters that no text has from the blanks that
-// some editors leave in one (form feeds between parts, for instance).
-func isBinary(r rune) bool { return r < ' ' && !strings.ContainsRune("\t\n\v\f\r", r) }
+// isBinary reports whether a character is a control character other than those
+// that systemd takes for blanks.
+func isBinary(r rune) bool { return r < ' ' && !strings.ContainsRune(whitespace, r) }
 
 // lineAt returns the number of the line that holds a byte.
 func lineAt(text []byte, at int) int {
@@ -120,8 +120,9 @@ func isContinued(line string) bool {
 // scanner takes logical lines off a text.
 type scanner struct {
 	file    *File
-	rest    string
-	line    int // physical lines taken so far
+	text    string // all of it
+	rest    string // what was not taken yet
+	line    int    // physical lines taken so far
 	section string
 	// lost is set after a malformed header: what follows it is not reported
 	// again as being outside of a section.
@@ -137,22 +138,31 @@ func (s *scanner) errorf(line int, hint, format string, args ...any) {
 
 // item takes one logical line.
 func (s *scanner) item() {
-	start, first := s.rest, s.line+1
+	start, first := s.taken(), s.line+1
 	text, open := s.logicalLine()
-	it := item{line: first, raw: start[:len(start)-len(s.rest)], open: open}
+	it := item{line: first, raw: s.text[start:s.taken()], open: open}
 	trimmed := strings.Trim(text, whitespace)
 	switch {
-	case isComment(text):
-		it.kind = comment
-	case trimmed == "":
-		it.kind = blank
+	case isComment(text) || trimmed == "":
+		it.kind = filler
 	case trimmed[0] == '[':
 		s.header(&it, trimmed)
 	default:
 		s.assignment(&it, trimmed)
 	}
+	last := len(s.file.items) - 1
+	if it.kind == filler && last >= 0 && s.file.items[last].kind == filler {
+		// One item for lines that mean nothing keeps look-ups cheap.
+		it.raw = s.text[start-len(s.file.items[last].raw) : s.taken()]
+		it.line = s.file.items[last].line
+		s.file.items[last] = it
+		return
+	}
 	s.file.items = append(s.file.items, it)
 }
+
+// taken returns how many bytes were taken.
+func (s *scanner) taken() int { return len(s.text) - len(s.rest) }
 
 // logicalLine takes a line with its continuations. The backslash that continues
 // a line becomes a space; comments between continued lines belong to nobody; a
@@ -196,7 +206,7 @@ func (s *scanner) header(it *item, text string) {
 		s.errorf(it.line, "a section header is [Name] alone on its line", "section header %s does not end in ']'", quote(text))
 	case name == "":
 		s.errorf(it.line, "a section header is [Name] alone on its line", "section header without a name")
-	case strings.ContainsAny(name, "\"'\\\t\v\f\x7f"):
+	case strings.ContainsAny(name, "\"'\\\t\x7f"):
 		s.errorf(it.line, "", "section header %s has a character that is not allowed in a name", quote(text))
 	default:
 		it.kind = header

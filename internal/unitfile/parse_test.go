@@ -25,6 +25,7 @@ func TestParseRefuses(t *testing.T) {
 		{"a continued line, at its first line", "[Unit]\na\\\nb\n", `x.service:2: missing '=' in "a b" (write Key=Value; a long value goes on after a "\" at the end of the line)`},
 		{"a NUL", "[Unit]\nA=1\x00", `x.service:2: byte 0x00 is a control character (unit files are plain text; write it as an escape like \x1b)`},
 		{"a control character, even in a comment", "# \x1b[1m\n", `x.service:1: byte 0x1b is a control character (unit files are plain text; write it as an escape like \x1b)`},
+		{"a form feed, which systemd takes for no blank", "[Unit]\n\f\n", `x.service:2: byte 0x0c is a control character (unit files are plain text; write it as an escape like \x1b)`},
 		{"a program", "\x7fELF\x02\x01\x01\x00", `x.service:1: byte 0x02 is a control character (unit files are plain text; write it as an escape like \x1b)`},
 		{"invalid UTF-8, even in a comment", "[Unit]\r\n# caf\xe9\r\n", "x.service:2: byte 0xe9 is not valid UTF-8 (save the file as UTF-8)"},
 		{"UTF-16", "\xff\xfe[\x00U\x00", "x.service:1: byte 0xff is not valid UTF-8 (save the file as UTF-8)"},

@@ -41,7 +41,7 @@ func ParseDuration(value string) (time.Duration, error) {
 		if !ok {
 			return 0, badDuration(value)
 		}
-		if span > Infinity-total {
+		if span >= Infinity-total {
 			return 0, cluster.Errorf(cluster.Invalid, "time span %s is too long", quote(value)).WithHint("write infinity")
 		}
 		total += span
