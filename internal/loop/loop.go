@@ -171,3 +171,22 @@ func Sleep(ctx context.Context, d time.Duration) error {
 		return nil
 	}
 }
+
+// Deadline calls a function once when it was not extended for long enough: a
+// time limit for what has none of its own, such as reads of a stream.
+type Deadline struct {
+	after time.Duration
+	timer *time.Timer
+}
+
+// NewDeadline starts a deadline that calls expired, on a goroutine of its own,
+// after a time without Extend.
+func NewDeadline(after time.Duration, expired func()) *Deadline {
+	return &Deadline{after, time.AfterFunc(after, expired)}
+}
+
+// Extend starts the time anew.
+func (d *Deadline) Extend() { d.timer.Reset(d.after) }
+
+// Stop ends the deadline; expired is not called any more.
+func (d *Deadline) Stop() { d.timer.Stop() }

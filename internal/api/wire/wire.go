@@ -27,6 +27,7 @@ const (
 	PathInit     = "/v1/init"                      // POST InitRequest -> Identity; unix socket of an unformed node only
 	PathJoin     = "/v1/join"                      // POST JoinRequest -> Identity; the same, on the joining node
 	PathLeave    = "/v1/leave"                     // POST -> leave the cluster; unix socket only
+	PathReset    = "/v1/reset"                     // POST -> forget the cluster without asking it; unix socket only
 	PathAdmit    = "/v1/admit"                     // POST AdmitRequest -> AdmitAnswer; TCP, without a client certificate
 	PathTokens   = "/v1/tokens"                    // GET []cluster.Token, POST TokenRequest -> TokenAnswer
 	PathToken    = "/v1/tokens/{id}"               // DELETE
@@ -257,7 +258,9 @@ type DesiredAnswer struct {
 // LogLine is one line of a journal. The last message of a stream that ends in
 // an error carries only Error.
 type LogLine struct {
-	Line  string   `json:"line"`
+	Line string `json:"line"`
+	// Alive is a sign of life of a quiet journal; there is no line.
+	Alive bool     `json:"alive,omitempty"`
 	Error *Problem `json:"error,omitempty"`
 }
 

@@ -1,0 +1,235 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"argosy/internal/api/wire"
+	"argosy/internal/cluster"
+)
+
+// Status returns the cluster on one page.
+func (c *Client) Status(ctx context.Context) (status wire.Status, err error) {
+	return status, c.call(ctx, request{method: http.MethodGet, path: wire.PathStatus}, &status)
+}
+
+// Init forms a cluster of this machine.
+func (c *Client) Init(ctx context.Context, req wire.InitRequest) (id wire.Identity, err error) {
+	return id, c.forming(ctx, wire.PathInit, req, &id)
+}
+
+// Join makes this machine join with a token.
+func (c *Client) Join(ctx context.Context, req wire.JoinRequest) (id wire.Identity, err error) {
+	return id, c.forming(ctx, wire.PathJoin, req, &id)
+}
+
+// Leave parts this machine from its cluster.
+func (c *Client) Leave(ctx context.Context) error { return c.forming(ctx, wire.PathLeave, nil, nil) }
+
+// Reset makes this machine forget its cluster.
+func (c *Client) Reset(ctx context.Context) error { return c.forming(ctx, wire.PathReset, nil, nil) }
+
+// forming does a call that may take longer than others; the caller's context
+// bounds it.
+func (c *Client) forming(ctx context.Context, path string, in, out any) error {
+	response, err := c.do(ctx, request{method: http.MethodPost, path: path, body: in})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if out == nil {
+		return nil
+	}
+	return decode(response, out)
+}
+
+// Tokens lists the join tokens.
+func (c *Client) Tokens(ctx context.Context) (tokens []cluster.Token, err error) {
+	return tokens, c.call(ctx, request{method: http.MethodGet, path: wire.PathTokens}, &tokens)
+}
+
+// CreateToken makes a join token.
+func (c *Client) CreateToken(ctx context.Context, req wire.TokenRequest) (answer wire.TokenAnswer, err error) {
+	return answer, c.call(ctx, request{method: http.MethodPost, path: wire.PathTokens, body: req}, &answer)
+}
+
+// RemoveToken revokes a join token.
+func (c *Client) RemoveToken(ctx context.Context, id string) error {
+	return c.call(ctx, request{method: http.MethodDelete, path: fill(wire.PathToken, id)}, nil)
+}
+
+// Nodes lists the nodes.
+func (c *Client) Nodes(ctx context.Context) (list wire.List[wire.NodeView], err error) {
+	return list, c.call(ctx, request{method: http.MethodGet, path: wire.PathNodes}, &list)
+}
+
+// PatchNode changes labels of a node.
+func (c *Client) PatchNode(ctx context.Context, id cluster.NodeID, patch wire.NodePatch) (view wire.NodeView, err error) {
+	return view, c.call(ctx, request{method: http.MethodPatch, path: fill(wire.PathNode, string(id)), body: patch}, &view)
+}
+
+// RemoveNode removes a node from the cluster for good.
+func (c *Client) RemoveNode(ctx context.Context, id cluster.NodeID) error {
+	return c.call(ctx, request{method: http.MethodDelete, path: fill(wire.PathNode, string(id))}, nil)
+}
+
+// Units lists the units, without their texts.
+func (c *Client) Units(ctx context.Context) (list wire.List[wire.UnitView], err error) {
+	return list, c.call(ctx, request{method: http.MethodGet, path: wire.PathUnits}, &list)
+}
+
+// Unit returns one unit with its text.
+func (c *Client) Unit(ctx context.Context, name cluster.UnitName) (view wire.UnitView, err error) {
+	return view, c.call(ctx, request{method: http.MethodGet, path: fill(wire.PathUnit, string(name))}, &view)
+}
+
+// Submit hands units to the cluster.
+func (c *Client) Submit(ctx context.Context, req wire.SubmitRequest) (answer wire.SubmitAnswer, err error) {
+	return answer, c.call(ctx, request{method: http.MethodPost, path: wire.PathUnits, body: req}, &answer)
+}
+
+// SetDesired sets the desired state of units.
+func (c *Client) SetDesired(ctx context.Context, req wire.DesiredRequest) (answer wire.DesiredAnswer, err error) {
+	return answer, c.call(ctx, request{method: http.MethodPost, path: wire.PathDesired, body: req}, &answer)
+}
+
+// Destroy removes units.
+func (c *Client) Destroy(ctx context.Context, names []cluster.UnitName) (answer wire.DesiredAnswer, err error) {
+	return answer, c.call(ctx, request{method: http.MethodPost, path: wire.PathDestroy, body: wire.NamesRequest{Names: names}}, &answer)
+}
+
+// Restart restarts units that are launched.
+func (c *Client) Restart(ctx context.Context, names []cluster.UnitName) (answer wire.DesiredAnswer, err error) {
+	return answer, c.call(ctx, request{method: http.MethodPost, path: wire.PathRestart, body: wire.NamesRequest{Names: names}}, &answer)
+}
+
+// Watch calls each for every change after a revision (0: the whole state
+// first). It returns nil when the server ends the stream: watch again.
+func (c *Client) Watch(ctx context.Context, after cluster.Revision, each func(wire.Change) error) error {
+	query := url.Values{}
+	if after > 0 {
+		query.Set("after", strconv.FormatInt(int64(after), 10))
+	}
+	return stream(ctx, c, request{method: http.MethodGet, path: wire.PathWatch, query: query}, each)
+}
+
+// JournalQuery says which lines of a unit's journal are wanted.
+type JournalQuery struct {
+	Unit   cluster.UnitName
+	Node   cluster.NodeID // "": where it runs
+	Lines  int
+	Follow bool
+}
+
+// Journal calls each for every line; nil at the end of one that is not
+// followed.
+func (c *Client) Journal(ctx context.Context, q JournalQuery, each func(line string) error) error {
+	return c.journal(ctx, fill(wire.PathJournal, string(q.Unit)), q, each)
+}
+
+// NodeJournal reads a unit's journal on the node that the client calls.
+func (c *Client) NodeJournal(ctx context.Context, q JournalQuery, each func(line string) error) error {
+	return c.journal(ctx, fill(wire.PathNodeLog, string(q.Node), string(q.Unit)), q, each)
+}
+
+func (c *Client) journal(ctx context.Context, path string, q JournalQuery, each func(line string) error) error {
+	query := url.Values{"lines": {strconv.Itoa(q.Lines)}, "follow": {strconv.FormatBool(q.Follow)}}
+	if q.Node != "" {
+		query.Set("node", string(q.Node))
+	}
+	return stream(ctx, c, request{method: http.MethodGet, path: path, query: query}, func(line wire.LogLine) error {
+		if p := line.Error; p != nil {
+			return cluster.Errorf(cluster.ParseKind(p.Code), "%s", p.Detail).WithHint(p.Hint)
+		}
+		if line.Alive {
+			return nil
+		}
+		return each(line.Line)
+	})
+}
+
+// NodeClient calls the API as a node: what an agent needs of its servers.
+type NodeClient struct {
+	*Client
+	node cluster.NodeID
+}
+
+// WithNode returns the calls of a node.
+func (c *Client) WithNode(id cluster.NodeID) *NodeClient { return &NodeClient{c, id} }
+
+// Renew renews the node's session.
+func (n *NodeClient) Renew(ctx context.Context, session cluster.Session) (answer cluster.Session, err error) {
+	return answer, n.call(ctx, request{method: http.MethodPost, path: fill(wire.PathRenew, string(n.node)), body: session}, &answer)
+}
+
+// Report says what the node is.
+func (n *NodeClient) Report(ctx context.Context, report cluster.Report) error {
+	return n.call(ctx, request{method: http.MethodPut, path: fill(wire.PathReport, string(n.node)), body: report}, nil)
+}
+
+// Statuses says what the node's systemd shows.
+func (n *NodeClient) Statuses(ctx context.Context, update wire.StatusUpdate) error {
+	return n.call(ctx, request{method: http.MethodPost, path: fill(wire.PathStatuses, string(n.node)), body: update}, nil)
+}
+
+// Slices calls each for every message of the node's slice stream.
+func (n *NodeClient) Slices(ctx context.Context, after cluster.Revision, each func(wire.SliceUpdate) error) error {
+	query := url.Values{"after": {strconv.FormatInt(int64(after), 10)}}
+	return stream(ctx, n.Client, request{method: http.MethodGet, path: fill(wire.PathSlice, string(n.node)), query: query}, each)
+}
+
+// RenewCertificate gets a new certificate for the node's key.
+func (n *NodeClient) RenewCertificate(ctx context.Context, csr []byte) ([]byte, error) {
+	var answer wire.CertAnswer
+	err := n.call(ctx, request{method: http.MethodPost, path: fill(wire.PathCert, string(n.node)), body: wire.CertRequest{CSR: csr}}, &answer)
+	return answer.Certificate, err
+}
+
+// ServerSecrets gets what makes the node a server.
+func (n *NodeClient) ServerSecrets(ctx context.Context) (secrets wire.ServerSecrets, err error) {
+	return secrets, n.call(ctx, request{method: http.MethodPost, path: fill(wire.PathServer, string(n.node))}, &secrets)
+}
+
+// Prove makes the proof of an admission, on the TLS session that carries it.
+type Prove func(state tls.ConnectionState) (wire.AdmitRequest, error)
+
+// Admit asks one server after the other to admit a node. The proof is bound to
+// the TLS session, so each attempt has a connection of its own. A server that
+// was reached and refused ends it.
+func Admit(ctx context.Context, addresses []string, settings *tls.Config, prove Prove) (answer wire.AdmitAnswer, err error) {
+	for _, address := range addresses {
+		answer, err = admitAt(ctx, address, settings, prove)
+		if err == nil || cluster.KindOf(err) != cluster.Unavailable {
+			return answer, err
+		}
+	}
+	return answer, err
+}
+
+func admitAt(ctx context.Context, address string, settings *tls.Config, prove Prove) (answer wire.AdmitAnswer, err error) {
+	dialer := tls.Dialer{NetDialer: &net.Dialer{Timeout: dialMax}, Config: settings}
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	if our, ok := errors.AsType[*cluster.Error](err); ok {
+		return answer, our
+	}
+	if err != nil {
+		return answer, cluster.Errorf(cluster.Unavailable, "%s does not answer: %w", address, err).
+			WithHint("is TCP port " + strconv.Itoa(wire.PortAPI) + " open between the machines?")
+	}
+	defer func() { _ = conn.Close() }()
+	req, err := prove(conn.(*tls.Conn).ConnectionState())
+	if err != nil {
+		return answer, err
+	}
+	// The connection that the proof belongs to is handed to the client as its
+	// only one.
+	one := &Client{scheme: "https", addresses: []string{address}, http: &http.Client{Transport: &http.Transport{
+		DialTLSContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil },
+	}}}
+	return answer, one.call(ctx, request{method: http.MethodPost, path: wire.PathAdmit, body: req}, &answer)
+}
