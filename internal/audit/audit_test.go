@@ -1,0 +1,201 @@
+package audit_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"argosy/internal/audit"
+	"argosy/internal/cluster"
+)
+
+// sound returns a cluster that breaks nothing.
+func sound() *cluster.State {
+	node := func(id cluster.NodeID) cluster.NodeState {
+		return cluster.NodeState{
+			Node: cluster.Node{ID: id, Name: string(id)}, Report: cluster.Report{Node: id},
+			Session: cluster.Session{Node: id, Incarnation: "i", Seq: 7, Epoch: 1},
+		}
+	}
+	unit := func(name cluster.UnitName, text string) cluster.Unit {
+		return cluster.Unit{Name: name, UID: cluster.UID(name), Text: text, Desired: cluster.Launched}
+	}
+	placed := func(name cluster.UnitName, nodes ...cluster.NodeID) cluster.Placement {
+		return cluster.Placement{Unit: name, UID: cluster.UID(name), Nodes: nodes, Epoch: 3, Reason: "because"}
+	}
+	return &cluster.State{
+		Revision: 50,
+		Cluster:  cluster.Cluster{ID: "c"},
+		Leader:   cluster.Leader{Node: "a", Term: 4, Revision: 20},
+		Nodes:    []cluster.NodeState{node("a"), node("b")},
+		Units: []cluster.Unit{
+			unit("db.service", "[Service]\nExecStart=/bin/true\n"),
+			unit("web.service", "[Service]\nExecStart=/bin/true\n[X-Fleet]\nConflicts=db*\n"),
+		},
+		Placements: []cluster.Placement{placed("db.service", "a"), placed("web.service", "b")},
+		Statuses:   []cluster.Status{{Unit: "db.service", Node: "a"}, {Unit: "web.service", Node: "b"}},
+		Members: []cluster.Member{
+			{Node: "a", MemberID: 1, State: cluster.MemberVoter}, {Node: "b", MemberID: 2, State: cluster.MemberLearner},
+		},
+		Tokens: []cluster.Token{{ID: "t", Uses: 0}},
+	}
+}
+
+func messages(findings []audit.Finding) []string {
+	var out []string
+	for _, f := range findings {
+		text := f.String()
+		if f.Passing {
+			text += " (passing)"
+		}
+		out = append(out, text)
+	}
+	return out
+}
+
+func TestCheck(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		spoil func(*cluster.State)
+		want  []string
+	}{
+		{"a sound cluster has no findings", func(*cluster.State) {}, nil},
+		{"an ordinary unit is on one node", func(s *cluster.State) { s.Placements[0].Nodes = []cluster.NodeID{"a", "b"} },
+			[]string{
+				"conflict: web.service and db.service conflict and are both placed on b (passing)",
+				"one-node: db.service is placed on 2 nodes and is not global",
+			}},
+		{"a global unit may be on many", func(s *cluster.State) {
+			s.Placements[0].Nodes, s.Placements[0].Global = []cluster.NodeID{"a", "b"}, true
+			s.Placements[1].Nodes = nil
+		}, nil},
+		{"epochs begin at one", func(s *cluster.State) { s.Placements[0].Epoch = 0 },
+			[]string{"epoch: the placement of db.service has epoch 0; epochs begin at 1"}},
+		{"nodes of a placement are sorted", func(s *cluster.State) {
+			s.Placements[0].Nodes, s.Placements[0].Global = []cluster.NodeID{"b", "a"}, true
+			s.Placements[1].Nodes = nil
+		}, []string{"placement-order: the nodes of db.service are not sorted, or one is named twice"}},
+		{"nodes of a placement are named once", func(s *cluster.State) {
+			s.Placements[0].Nodes, s.Placements[0].Global = []cluster.NodeID{"a", "a"}, true
+		}, []string{"placement-order: the nodes of db.service are not sorted, or one is named twice"}},
+		{"every placement has a reason", func(s *cluster.State) { s.Placements[0].Reason = "" },
+			[]string{"reason: the placement of db.service has no reason"}},
+		{"what is placed exists", func(s *cluster.State) { s.Units = s.Units[1:] },
+			[]string{"placed-unit: db.service is placed and does not exist (passing)"}},
+		{"what is placed is the unit of that UID", func(s *cluster.State) { s.Units[0].UID = "other" },
+			[]string{"placed-unit: db.service is placed as it was before it was destroyed and submitted again (passing)"}},
+		{"what is placed is not inactive", func(s *cluster.State) { s.Units[0].Desired = cluster.Inactive },
+			[]string{"placed-unit: db.service is placed and inactive (passing)"}},
+		{"a placement is on nodes that exist", func(s *cluster.State) { s.Placements[0].Nodes = []cluster.NodeID{"x"} },
+			[]string{"placed-node: db.service is placed on x, which is no node of the cluster (passing)"}},
+		{"units that conflict are apart", func(s *cluster.State) { s.Placements[0].Nodes = []cluster.NodeID{"b"} },
+			[]string{"conflict: web.service and db.service conflict and are both placed on b (passing)"}},
+		{"a session belongs to its node", func(s *cluster.State) { s.Nodes[0].Session.Node = "b" },
+			[]string{"session: node a has the session of b"}},
+		{"a report belongs to its node", func(s *cluster.State) { s.Nodes[0].Report.Node = "b" },
+			[]string{"report: node a has the report of b"}},
+		{"a status is of a node that exists", func(s *cluster.State) { s.Statuses[0].Node = "x" },
+			[]string{"status-node: a status of db.service is of x, which is no node of the cluster (passing)"}},
+		{"servers are nodes", func(s *cluster.State) { s.Members[0].Node, s.Members[1].Node = "b", "x" },
+			[]string{"member-node: server x is no node of the cluster (passing)"}},
+		{"two nodes are not one member", func(s *cluster.State) { s.Members[1].MemberID = 1 },
+			[]string{"member-id: nodes a and b are the same member of etcd"}},
+		{"one server is added at a time", func(s *cluster.State) {
+			s.Members[0].State, s.Members[1].State = cluster.MemberAdding, cluster.MemberAdding
+		}, []string{"one-change: 2 servers are being added at once"}},
+		{"one server is removed at a time", func(s *cluster.State) {
+			s.Members[0].State, s.Members[1].State = cluster.MemberLeaving, cluster.MemberLeaving
+		}, []string{"one-change: 2 servers are being removed at once"}},
+		{"two learners at most", func(s *cluster.State) {
+			s.Nodes = append(s.Nodes, cluster.NodeState{Node: cluster.Node{ID: "c"}})
+			s.Members = []cluster.Member{
+				{Node: "a", State: cluster.MemberLearner}, {Node: "b", State: cluster.MemberLearner}, {Node: "c", State: cluster.MemberLearner},
+			}
+		}, []string{"one-change: 3 servers are learners at once; the limit is 2"}},
+		{"a token is not used too often", func(s *cluster.State) { s.Tokens[0].Uses = -1 },
+			[]string{"token: token t has -1 uses left"}},
+		{"lists are sorted and name nothing twice", func(s *cluster.State) { s.Nodes[1] = s.Nodes[0]; s.Nodes[0], s.Units[0] = s.Nodes[1], s.Units[1] },
+			[]string{
+				"member-node: server b is no node of the cluster (passing)",
+				"order: the list of nodes is not sorted, or names something twice, at position 1",
+				"order: the list of units is not sorted, or names something twice, at position 1",
+				"placed-node: web.service is placed on b, which is no node of the cluster (passing)",
+				"placed-unit: db.service is placed and does not exist (passing)",
+				"status-node: a status of web.service is of b, which is no node of the cluster (passing)",
+			}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			state := sound()
+			test.spoil(state)
+			if diff := cmp.Diff(test.want, messages(audit.Check(state))); diff != "" {
+				t.Errorf("findings (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestLastingLeavesOutWhatPasses(t *testing.T) {
+	state := sound()
+	state.Units = state.Units[1:]
+	state.Tokens[0].Uses = -1
+	want := []string{"token: token t has -1 uses left"}
+	if diff := cmp.Diff(want, messages(audit.Lasting(audit.Check(state)))); diff != "" {
+		t.Errorf("findings (-want +got):\n%s", diff)
+	}
+}
+
+func TestCheckStep(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		spoil func(*cluster.State)
+		want  []string
+	}{
+		{"standing still breaks nothing", func(*cluster.State) {}, nil},
+		{"a cluster stays the same", func(s *cluster.State) { s.Cluster.ID = "d" },
+			[]string{`cluster: cluster c became cluster "d"`}},
+		{"revisions do not go back", func(s *cluster.State) { s.Revision = 49 },
+			[]string{"revision: the revision went back from 50 to 49"}},
+		{"terms do not go back", func(s *cluster.State) { s.Leader.Term = 3 },
+			[]string{"term: the term went back from 4 to 3"}},
+		{"a term has one leader", func(s *cluster.State) { s.Leader.Node = "b" },
+			[]string{"term: term 4 belongs to a and to b"}},
+		{"a new leader has a new term", func(s *cluster.State) { s.Leader = cluster.Leader{Node: "b", Term: 5, Revision: 40} }, nil},
+		{"a unit keeps its UID", func(s *cluster.State) { s.Units[0].UID = "other" },
+			[]string{"uid: the UID of db.service changed from db.service to other while it existed"}},
+		{"a unit that is submitted again has another", func(s *cluster.State) {
+			s.Units[0].UID, s.Units[0].Created = "other", time.Unix(1, 0)
+		}, nil},
+		{"epochs do not go back", func(s *cluster.State) { s.Placements[0].Epoch = 2 },
+			[]string{"epoch: the epoch of db.service went back from 3 to 2"}},
+		{"a unit does not move within an epoch", func(s *cluster.State) { s.Placements[0].Nodes = []cluster.NodeID{"b"} },
+			[]string{"epoch: db.service moved from [a] to [b] within epoch 3"}},
+		{"a unit moves with a new epoch", func(s *cluster.State) {
+			s.Placements[0].Nodes, s.Placements[0].Epoch = []cluster.NodeID{"b"}, 4
+		}, nil},
+		{"a session does not go back", func(s *cluster.State) { s.Nodes[0].Session.Seq = 6 },
+			[]string{"session: the session of a went back from 7 to 6"}},
+		{"a new incarnation counts anew", func(s *cluster.State) {
+			s.Nodes[0].Session.Incarnation, s.Nodes[0].Session.Seq = "j", 1
+		}, nil},
+		{"session epochs do not go back", func(s *cluster.State) { s.Nodes[0].Session.Epoch = 0 },
+			[]string{"session: the session epoch of a went back from 1 to 0"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			after := sound()
+			test.spoil(after)
+			if diff := cmp.Diff(test.want, messages(audit.CheckStep(sound(), after))); diff != "" {
+				t.Errorf("findings (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestTheDeadDoNotRise(t *testing.T) {
+	before := sound()
+	before.Nodes[0].Session.Dead = true
+	want := []string{"session: the session of a was declared dead and came back to life"}
+	if diff := cmp.Diff(want, messages(audit.CheckStep(before, sound()))); diff != "" {
+		t.Errorf("findings (-want +got):\n%s", diff)
+	}
+}
