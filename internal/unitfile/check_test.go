@@ -25,7 +25,7 @@ func TestCheck(t *testing.T) {
 			"line 1: error: X= stands outside of a section (put it below a header like [Unit] or [Service])",
 			`line 2: error: section header "[Unit" does not end in ']' (a section header is [Name] alone on its line)`,
 			`line 5: error: missing '=' in "ExecStart" (write Key=Value; a long value goes on after a "\" at the end of the line)`,
-			"line 7: error: unknown key B= in [X-Argosy] (this version knows no key of [X-Argosy])"}},
+			"line 7: error: unknown key B= in [X-Argosy] (known there: nothing in this version)"}},
 		{"a name without a type", "a", service, []string{
 			`name: error: unit name "a" does not end in a unit type (one of .service .socket .timer .path .mount .automount .swap .target .slice)`}},
 		{"a Quadlet file", "a.container", "[Container]\nImage=x\n", []string{
@@ -95,9 +95,12 @@ func TestCheck(t *testing.T) {
 		{"an option that is not obeyed", "a.service", service + "[X-Fleet]\nReplaces=b.service\n", []string{
 			"line 4: error: Replaces= is not supported by this version (take it out; it would have no effect)"}},
 		{"a key of [X-Argosy]", "a.service", service + "[X-Argosy]\nExclusive=yes\n", []string{
-			"line 4: error: unknown key Exclusive= in [X-Argosy] (this version knows no key of [X-Argosy])"}},
+			"line 4: error: unknown key Exclusive= in [X-Argosy] (known there: nothing in this version)"}},
 		{"a key of [X-Argosy] that belongs elsewhere", "a.service", service + "[X-Argosy]\nMachineMetaData=a=b\n", []string{
 			"line 4: error: unknown key MachineMetaData= in [X-Argosy] (did you mean MachineMetadata= of [X-Fleet]?)"}},
+		{"what PlacingOf warns of, Check warns of", "a.service", service + "[X-Fleet]\nConflicts=web\n", []string{
+			"line 4: warning: Conflicts=web matches no unit: unit names have a type (write web.service)"}},
+		{"a mount whose place depends on a specifier", "a.mount", "[Mount]\nWhat=/dev/x\nWhere=/srv/%N\n", nil},
 		{"options are judged by PlacingOf", "a.service", service + "[X-Fleet]\nMachineMetadata=x\n", []string{
 			`line 4: error: MachineMetadata=: "x" is not a pair of key and value (write key=value; with blanks in it, quote the whole pair: "name=two words")`}},
 	}

@@ -78,14 +78,7 @@ func FuzzPlacing(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name, text string) {
 		unit := cluster.UnitName(name)
 		checked := unitfile.Check(unit, text)
-		if len(checked) > 2*unitfile.FindingsMax {
-			t.Fatalf("%d findings", len(checked))
-		}
-		for _, finding := range checked {
-			if finding.Line < 0 || finding.Message == "" || finding.Line == 0 && cluster.CheckUnitName(unit) == nil {
-				t.Fatalf("finding %#v", finding)
-			}
-		}
+		checkFindings(t, unit, checked)
 		file, err := unitfile.Parse(name, []byte(text))
 		if err != nil {
 			if unitfile.Refusal(unit, checked) == nil {
@@ -97,20 +90,37 @@ func FuzzPlacing(f *testing.F) {
 		if unitfile.Refusal(unit, findings) != nil && unitfile.Refusal(unit, checked) == nil {
 			t.Fatalf("PlacingOf says %v, Check nothing", findings)
 		}
-		for _, list := range [][]string{p.Conflicts, p.Replaces} {
-			if !isSortedSet(list) {
-				t.Fatalf("globs %q", list)
-			}
-		}
-		if !isSortedSet(p.MachineOf) || !slices.IsSortedFunc(p.Metadata, func(a, b unitfile.Requirement) int { return strings.Compare(a.Key, b.Key) }) {
-			t.Fatalf("placing %#v", p)
-		}
-		for _, r := range p.Metadata {
-			if r.Key == "" || len(r.Values) == 0 || !isSortedSet(r.Values) {
-				t.Fatalf("requirement %#v", r)
-			}
-		}
+		checkPlacing(t, p)
 	})
+}
+
+// checkFindings: all have a line, unless they are about the name, and there is
+// a bound on how many there are.
+func checkFindings(t *testing.T, unit cluster.UnitName, findings []unitfile.Finding) {
+	t.Helper()
+	if len(findings) > 2*unitfile.FindingsMax {
+		t.Fatalf("%d findings", len(findings))
+	}
+	for _, f := range findings {
+		if f.Line < 0 || f.Message == "" || f.Line == 0 && cluster.CheckUnitName(unit) == nil {
+			t.Fatalf("finding %#v", f)
+		}
+	}
+}
+
+// checkPlacing: all lists are sorted and hold nothing twice.
+func checkPlacing(t *testing.T, p unitfile.Placing) {
+	t.Helper()
+	var keys []string
+	for _, r := range p.Metadata {
+		keys = append(keys, r.Key)
+		if r.Key == "" || len(r.Values) == 0 || !isSortedSet(r.Values) {
+			t.Fatalf("requirement %#v", r)
+		}
+	}
+	if !isSortedSet(p.Conflicts) || !isSortedSet(p.Replaces) || !isSortedSet(p.MachineOf) || !isSortedSet(keys) {
+		t.Fatalf("placing %#v", p)
+	}
 }
 
 func isSortedSet[T ~string](list []T) bool {

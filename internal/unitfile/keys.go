@@ -1,6 +1,9 @@
 package unitfile
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // The sections that the cluster reads; systemd ignores them, as it does every
 // section whose name begins with "X-".
@@ -134,9 +137,5 @@ func argosyHint(name string) string {
 	if near := nearest(name, keyNames(SectionFleet)); near != "" {
 		return "did you mean " + near + "= of [" + SectionFleet + "]?"
 	}
-	known := keyNames(SectionArgosy)
-	if len(known) == 0 {
-		return "this version knows no key of [" + SectionArgosy + "]"
-	}
-	return "known are " + strings.Join(known, "= ") + "="
+	return "known there: " + cmp.Or(strings.Join(keyNames(SectionArgosy), "= "), "nothing in this version")
 }

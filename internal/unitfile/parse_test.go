@@ -106,6 +106,9 @@ func TestValues(t *testing.T) {
 
 func TestLinesAndSections(t *testing.T) {
 	f := mustParse(t, "# first\n[B]\nK=1\\\n# inside\n  2\nL=x\n\n[A]\nK=3\n[B]\nK=4\n")
+	if f.Name() != "x.service" {
+		t.Errorf("Name = %q", f.Name())
+	}
 	if diff := cmp.Diff([]string{"B", "A"}, f.Sections()); diff != "" {
 		t.Errorf("Sections, -want +got:\n%s", diff)
 	}

@@ -2,6 +2,7 @@ package unitfile
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -108,28 +109,32 @@ func timeUnit(s string) (unit time.Duration, size int) {
 	if end < 0 {
 		end = len(s)
 	}
-	const day = 24 * time.Hour
-	switch s[:end] {
-	case "usec", "us", "µs", "μs":
-		unit = time.Microsecond
-	case "msec", "ms":
-		unit = time.Millisecond
-	case "seconds", "second", "sec", "s":
-		unit = time.Second
-	case "minutes", "minute", "min", "m":
-		unit = time.Minute
-	case "hours", "hour", "hr", "h":
-		unit = time.Hour
-	case "days", "day", "d":
-		unit = day
-	case "weeks", "week", "w":
-		unit = 7 * day
-	case "months", "month", "M":
-		unit = 2629800 * time.Second // systemd's month: a twelfth of its year
-	case "years", "year", "y":
-		unit = 31557600 * time.Second // systemd's year: 365.25 days
-	default:
-		return 0, 0
+	for _, u := range timeUnits() {
+		if slices.Contains(u.names, s[:end]) {
+			return u.length, end
+		}
 	}
-	return unit, end
+	return 0, 0
+}
+
+// timeUnits are systemd's; a year is 365.25 days, a month a twelfth of it.
+func timeUnits() []struct {
+	length time.Duration
+	names  []string
+} {
+	const day = 24 * time.Hour
+	return []struct {
+		length time.Duration
+		names  []string
+	}{
+		{time.Microsecond, []string{"usec", "us", "µs", "μs"}},
+		{time.Millisecond, []string{"msec", "ms"}},
+		{time.Second, []string{"seconds", "second", "sec", "s"}},
+		{time.Minute, []string{"minutes", "minute", "min", "m"}},
+		{time.Hour, []string{"hours", "hour", "hr", "h"}},
+		{day, []string{"days", "day", "d"}},
+		{7 * day, []string{"weeks", "week", "w"}},
+		{2629800 * time.Second, []string{"months", "month", "M"}},
+		{31557600 * time.Second, []string{"years", "year", "y"}},
+	}
 }
