@@ -33,6 +33,9 @@ type Node struct {
 	ID     NodeID    `json:"id"`
 	Name   string    `json:"name"`
 	Joined time.Time `json:"joined"`
+	// Key is the fingerprint of the key that the node joined with (hex
+	// SHA-256 of its SPKI). Another key is another node.
+	Key string `json:"key,omitempty"`
 	// Labels are set by operators and mask those that the node reports.
 	// An empty value removes a reported label.
 	Labels map[string]string `json:"labels,omitempty"`

@@ -135,6 +135,8 @@ type Slice struct {
 	Member *Member `json:"member,omitempty"`
 	// Servers are the API addresses (host:port) a node may connect to.
 	Servers []string `json:"servers,omitempty"`
+	// ServerIDs are the nodes behind those addresses.
+	ServerIDs []NodeID `json:"serverIDs,omitempty"`
 }
 
 // SortAssignments sorts in the order that a Slice promises.

@@ -212,6 +212,8 @@ func Admit(ctx context.Context, addresses []string, settings *tls.Config, prove 
 }
 
 func admitAt(ctx context.Context, address string, settings *tls.Config, prove Prove) (answer wire.AdmitAnswer, err error) {
+	settings = settings.Clone()
+	settings.NextProtos = []string{"http/1.1"} // one request on a connection that was made by hand
 	dialer := tls.Dialer{NetDialer: &net.Dialer{Timeout: dialMax}, Config: settings}
 	conn, err := dialer.DialContext(ctx, "tcp", address)
 	if our, ok := errors.AsType[*cluster.Error](err); ok {

@@ -31,6 +31,7 @@ const (
 	dialMax     = 3 * time.Second  // to reach one server
 	answerMax   = 15 * time.Second // for one answer, streams excepted
 	problemMax  = 256 << 10        // bytes of an error answer
+	forwardMax  = 48 << 20         // bytes of a request that is passed on
 	streamQuiet = 20 * time.Second // servers send a sign of life every 5 s
 )
 
@@ -203,13 +204,22 @@ func unknownIfWrite(method string) cluster.Kind {
 // problemError turns an error answer back into an error.
 func problemError(response *http.Response) error {
 	text, err := io.ReadAll(io.LimitReader(response.Body, problemMax))
-	var problem wire.Problem
-	if err != nil || json.Unmarshal(text, &problem) != nil || problem.Code == "" {
+	var problem struct {
+		wire.Problem
+		Errors []struct{ Message, Location string }
+	}
+	if err != nil || json.Unmarshal(text, &problem) != nil || problem.Title == "" {
 		kind := cluster.Internal
 		if response.StatusCode == http.StatusServiceUnavailable {
 			kind = cluster.Unavailable
 		}
 		return cluster.Errorf(kind, "the server answered %s: %.200s", response.Status, strings.TrimSpace(string(text)))
+	}
+	if problem.Code == "" { // the framework refused the request before us
+		problem.Code = cluster.Invalid.String()
+		for _, e := range problem.Errors {
+			problem.Detail += "; " + e.Location + ": " + e.Message
+		}
 	}
 	return cluster.Errorf(cluster.ParseKind(problem.Code), "%s", problem.Detail).WithHint(problem.Hint)
 }
@@ -239,8 +249,8 @@ func decode(response *http.Response, out any) error {
 
 // stream does one request and calls each for every message of the answer. It
 // returns nil when the server ends the stream.
-func stream[T any](ctx context.Context, c *Client, req request, each func(T) error) error {
-	ctx, cancel := context.WithCancel(ctx)
+func stream[T any](outer context.Context, c *Client, req request, each func(T) error) error {
+	ctx, cancel := context.WithCancel(outer)
 	defer cancel()
 	response, err := c.do(ctx, req)
 	if err != nil {
@@ -254,7 +264,7 @@ func stream[T any](ctx context.Context, c *Client, req request, each func(T) err
 	for {
 		var message T
 		if err := decoder.Decode(&message); err != nil {
-			return streamEnd(ctx, err)
+			return streamEnd(outer, ctx, err)
 		}
 		quiet.Extend()
 		if err := each(message); err != nil {
@@ -263,8 +273,12 @@ func stream[T any](ctx context.Context, c *Client, req request, each func(T) err
 	}
 }
 
-func streamEnd(ctx context.Context, err error) error {
+// streamEnd says why a stream ended: its caller wanted it, the server closed
+// it (nil), it fell silent, or it broke.
+func streamEnd(outer, ctx context.Context, err error) error {
 	switch {
+	case outer.Err() != nil:
+		return outer.Err()
 	case errors.Is(err, io.EOF):
 		return nil
 	case ctx.Err() != nil:
@@ -281,4 +295,33 @@ func fill(path string, values ...string) string {
 		path = path[:open] + url.PathEscape(v) + path[end+1:]
 	}
 	return path
+}
+
+// Forward sends a request that came in elsewhere on to a server, with the
+// client's own identity, and copies the answer back as it comes.
+func (c *Client) Forward(w http.ResponseWriter, r *http.Request) error {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, forwardMax))
+	if err != nil {
+		return cluster.Errorf(cluster.Invalid, "request body: %w", err)
+	}
+	req := request{method: r.Method, path: r.URL.EscapedPath(), query: r.URL.Query()}
+	if len(body) > 0 {
+		req.body = json.RawMessage(body)
+	}
+	response, err := c.do(r.Context(), req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	w.Header().Set("Content-Type", response.Header.Get("Content-Type"))
+	w.WriteHeader(response.StatusCode)
+	control := http.NewResponseController(w)
+	chunk := make([]byte, 32<<10)
+	for {
+		n, err := response.Body.Read(chunk)
+		if _, writeErr := w.Write(chunk[:n]); writeErr != nil || err != nil {
+			return nil // the answer is over, or its reader is
+		}
+		_ = control.Flush() // a stream goes on line by line
+	}
 }

@@ -285,6 +285,8 @@ type SliceUpdate struct {
 	Remove     []cluster.UnitName   `json:"remove,omitempty"`
 	Member     *cluster.Member      `json:"member,omitempty"`
 	Servers    []string             `json:"servers,omitempty"`
+	// ServerIDs are the nodes that may read this node's journals.
+	ServerIDs []cluster.NodeID `json:"serverIDs,omitempty"`
 }
 
 // StatusUpdate is what a node observed: statuses that changed, and units that

@@ -1,0 +1,95 @@
+package api
+
+import (
+	"context"
+
+	"argosy/internal/cluster"
+	"argosy/internal/pki"
+)
+
+// access says who may call a route.
+type access int
+
+// The kinds of access, from the widest to the narrowest.
+const (
+	anyone         access = iota + 1 // even without an identity: to ask for one
+	anyMember                        // nodes and operators: the cluster on one page
+	servers                          // nodes that are servers, and operators
+	operators                        // operators, and root on a server
+	ownNode                          // the node that the path names
+	ownServer                        // the node that the path names, if it is to be a server
+	operatorsOrOwn                   // operators, and the node that the path names
+	onlyLocal                        // root on this very node
+)
+
+// authorize returns a Denied error unless the caller has the access. target is
+// the node that the path names; isMember tells whether a node has a Member
+// record. It is pure: the whole matrix is a table in the tests.
+func authorize(a access, caller pki.Caller, target cluster.NodeID, isMember func(cluster.NodeID) bool) error {
+	trusted := caller.Kind == pki.Local || caller.Kind == pki.Operator
+	switch a {
+	case anyone:
+		return nil
+	case anyMember:
+		if trusted || caller.Kind == pki.Node {
+			return nil
+		}
+	case operators:
+		if trusted {
+			return nil
+		}
+	case servers:
+		if trusted || caller.Kind == pki.Node && isMember(caller.Node) {
+			return nil
+		}
+	case operatorsOrOwn:
+		if trusted || caller.Kind == pki.Node && caller.Node == target {
+			return nil
+		}
+	case onlyLocal:
+		if caller.Kind == pki.Local {
+			return nil
+		}
+	case ownNode, ownServer:
+		if caller.Kind != pki.Node {
+			return cluster.Errorf(cluster.Denied, "only node %s itself may do this, not %s", target, caller)
+		}
+		if caller.Node != target {
+			return cluster.Errorf(cluster.Denied, "node %s may not act for node %s", caller.Node, target)
+		}
+		if a == ownServer && !isMember(target) {
+			return cluster.Errorf(cluster.Denied, "node %s was not chosen as a server", target)
+		}
+		return nil
+	}
+	return refusal(caller)
+}
+
+// refusal says why, and what to do about it.
+func refusal(caller pki.Caller) error {
+	switch caller.Kind {
+	case pki.Anonymous:
+		return cluster.Errorf(cluster.Denied, "a client without a certificate of this cluster may only ask to be admitted")
+	case pki.Node:
+		return cluster.Errorf(cluster.Denied, "node %s may read and change only what is placed on it", caller.Node).
+			WithHint("run the command on a server (argosy node ls shows which), or use a context with an operator's certificate")
+	case pki.Operator, pki.Local:
+	}
+	return cluster.Errorf(cluster.Denied, "%s may not do this", caller)
+}
+
+// callerKey is the context key of the caller.
+type callerKey struct{}
+
+func withCaller(ctx context.Context, caller pki.Caller) context.Context {
+	return context.WithValue(ctx, callerKey{}, caller)
+}
+
+// callerOf returns who makes a request; Anonymous if nobody was established.
+func callerOf(ctx context.Context) pki.Caller {
+	caller, ok := ctx.Value(callerKey{}).(pki.Caller)
+	if !ok {
+		return pki.Caller{Kind: pki.Anonymous}
+	}
+	return caller
+}

@@ -1,0 +1,177 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"argosy/internal/api/wire"
+	"argosy/internal/cluster"
+	"argosy/internal/pki"
+	"argosy/internal/store"
+)
+
+type nodeInput struct {
+	ID cluster.NodeID `path:"id"`
+}
+
+func noNode(id cluster.NodeID) error {
+	return cluster.Errorf(cluster.NotFound, "there is no node %s in this cluster", id).WithHint("argosy node ls shows which there are")
+}
+
+func (s *Server) listNodes(ctx context.Context, _ *struct{}) (*body[wire.List[wire.NodeView]], error) {
+	state, err := s.state()
+	if err != nil {
+		return nil, problemOf(err)
+	}
+	stale, age := s.freshness(ctx)
+	return &body[wire.List[wire.NodeView]]{wire.List[wire.NodeView]{
+		Revision: state.Revision, Stale: stale, Age: age, Items: newViews(state, s.Health).nodes(),
+	}}, nil
+}
+
+func (s *Server) getNode(_ context.Context, in *nodeInput) (*body[wire.NodeView], error) {
+	state, err := s.state()
+	if err != nil {
+		return nil, problemOf(err)
+	}
+	for _, view := range newViews(state, s.Health).nodes() {
+		if view.ID == in.ID {
+			return &body[wire.NodeView]{view}, nil
+		}
+	}
+	return nil, problemOf(noNode(in.ID))
+}
+
+type patchInput struct {
+	ID   cluster.NodeID `path:"id"`
+	Body wire.NodePatch
+}
+
+// Bounds of labels.
+const (
+	labelsMax   = 64
+	labelLenMax = 256
+)
+
+func (s *Server) patchNode(ctx context.Context, in *patchInput) (*body[wire.NodeView], error) {
+	state, err := s.state()
+	if err != nil {
+		return nil, problemOf(err)
+	}
+	n, ok := findNode(state, in.ID)
+	if !ok {
+		return nil, problemOf(noNode(in.ID))
+	}
+	node := n.Node
+	if node.Labels, err = patchLabels(n, in.Body.Labels); err != nil {
+		return nil, problemOf(err)
+	}
+	rev, ok, err := s.commit(ctx, store.Txn{
+		If:   []store.Cond{store.ChangedAt(store.NodeKey(in.ID), n.Node.Revision)},
+		Then: []store.Op{store.PutNode(node)},
+	})
+	if err == nil && !ok {
+		err = cluster.Errorf(cluster.Conflict, "node %s was changed by somebody else at the same time", in.ID).WithHint("try again")
+	}
+	if err != nil {
+		return nil, problemOf(err)
+	}
+	s.settle(ctx, rev)
+	return s.getNode(ctx, &nodeInput{in.ID})
+}
+
+// patchLabels applies a patch: an empty value removes a label, also one that
+// the node itself reports.
+func patchLabels(n cluster.NodeState, patch map[string]string) (map[string]string, error) {
+	labels := map[string]string{}
+	for k, v := range n.Node.Labels {
+		labels[k] = v
+	}
+	for k, v := range patch {
+		if k == "" || len(k) > labelLenMax || len(v) > labelLenMax {
+			return nil, cluster.Errorf(cluster.Invalid, "label %.40q: key and value have 1 to %d characters", k, labelLenMax)
+		}
+		if _, reported := n.Report.Labels[k]; v == "" && !reported {
+			delete(labels, k)
+		} else {
+			labels[k] = v
+		}
+	}
+	if len(labels) > labelsMax {
+		return nil, cluster.Errorf(cluster.Invalid, "%d labels; the limit is %d", len(labels), labelsMax)
+	}
+	return labels, nil
+}
+
+// removeNode removes the record of a node; the leader takes care of what hangs
+// on it. The node itself learns of it with its next renewal.
+func (s *Server) removeNode(ctx context.Context, in *nodeInput) (*struct{}, error) {
+	state, err := s.state()
+	if err != nil {
+		return nil, problemOf(err)
+	}
+	n, ok := findNode(state, in.ID)
+	if !ok {
+		return nil, problemOf(noNode(in.ID))
+	}
+	if len(state.Nodes) == 1 {
+		return nil, problemOf(cluster.Errorf(cluster.Conflict, "%s is the last node of the cluster", n.Node.Name).WithHint("argosy reset ends the cluster"))
+	}
+	rev, ok, err := s.commit(ctx, store.Txn{
+		If:   []store.Cond{store.ChangedAt(store.NodeKey(in.ID), n.Node.Revision)},
+		Then: []store.Op{store.Delete(store.NodeKey(in.ID))},
+	})
+	if err == nil && !ok {
+		err = cluster.Errorf(cluster.Conflict, "node %s was changed by somebody else at the same time", in.ID).WithHint("try again")
+	}
+	if err != nil {
+		return nil, problemOf(err)
+	}
+	s.settle(ctx, rev)
+	return &struct{}{}, nil
+}
+
+type certInput struct {
+	ID   cluster.NodeID `path:"id"`
+	Body wire.CertRequest
+}
+
+// renewCertificate signs the node's own key anew. Name and address come from
+// the store, not from the request.
+func (s *Server) renewCertificate(_ context.Context, in *certInput) (*body[wire.CertAnswer], error) {
+	state, err := s.state()
+	if err != nil {
+		return nil, problemOf(err)
+	}
+	n, ok := findNode(state, in.ID)
+	if !ok {
+		return nil, problemOf(noNode(in.ID))
+	}
+	key, err := pki.KeyFingerprint(in.Body.CSR)
+	if err != nil {
+		return nil, problemOf(err)
+	}
+	if n.Node.Key != "" && key != n.Node.Key {
+		return nil, problemOf(cluster.Errorf(cluster.Denied, "node %s asks for a certificate of another key than it joined with", in.ID))
+	}
+	cert, err := s.Authority.SignNode(pki.NodeCert{
+		CSR: in.Body.CSR, Node: in.ID, Name: n.Node.Name, Address: n.Report.Address, Life: s.CertLife,
+	}, time.Now())
+	if err != nil {
+		return nil, problemOf(err)
+	}
+	return &body[wire.CertAnswer]{wire.CertAnswer{Certificate: cert}}, nil
+}
+
+// serverSecrets hands the authorities to a node that the leader chose as a
+// server, over a connection on which both sides are known.
+func (s *Server) serverSecrets(ctx context.Context, in *nodeInput) (*body[wire.ServerSecrets], error) {
+	initial, err := s.InitialCluster(ctx)
+	if err != nil {
+		return nil, problemOf(err)
+	}
+	s.Log.Info("handing a server's secrets to a node", "node", in.ID)
+	return &body[wire.ServerSecrets]{wire.ServerSecrets{
+		CA: s.Authority.PEM(), EtcdCA: s.EtcdAuthority.PEM(), InitialCluster: initial, MemberName: string(in.ID),
+	}}, nil
+}

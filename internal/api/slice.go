@@ -1,0 +1,106 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+
+	"argosy/internal/api/wire"
+	"argosy/internal/cluster"
+	"argosy/internal/loop"
+)
+
+// sliceOf computes what is placed on a node. It is pure.
+func sliceOf(state *cluster.State, node cluster.NodeID) cluster.Slice {
+	slice := cluster.Slice{Node: node, Generation: state.Revision, Servers: serverAddresses(state), ServerIDs: serverIDs(state)}
+	if m, ok := findMember(state, node); ok {
+		slice.Member = &m
+	}
+	for _, p := range state.Placements {
+		if !p.On(node) {
+			continue
+		}
+		u, ok := findUnit(state, p.Unit)
+		if !ok || u.UID != p.UID || u.Desired == cluster.Inactive {
+			continue // the leader is about to withdraw the placement
+		}
+		slice.Units = append(slice.Units, cluster.Assignment{
+			Name: u.Name, UID: u.UID, Text: u.Text, Hash: u.Hash, Desired: u.Desired, Restarts: u.Restarts, Epoch: p.Epoch,
+		})
+	}
+	return slice
+}
+
+// slice streams what is placed on a node: the whole at first, then changes.
+func (s *Server) slice(w http.ResponseWriter, r *http.Request) {
+	node := cluster.NodeID(r.PathValue("id"))
+	after, err := parseAfter(r.URL.Query().Get("after"))
+	if err != nil {
+		writeProblem(w, err)
+		return
+	}
+	// A server that is behind the node must not answer with an old slice; the
+	// node would refuse it, and stay without.
+	ctx := r.Context()
+	state, err := s.atLeast(ctx, after)
+	if err != nil {
+		writeProblem(w, err)
+		return
+	}
+	if _, ok := findNode(state, node); !ok {
+		writeProblem(w, noNode(node))
+		return
+	}
+	out := newStreamWriter(w)
+	last := sliceOf(state, node)
+	if err := out.send(fullSlice(last)); err != nil {
+		return
+	}
+	pace := &loop.Pace{Every: streamPace}
+	for rev := state.Revision; ; {
+		state, err := s.next(ctx, rev, pace)
+		if err != nil {
+			return
+		}
+		if state == nil {
+			if err := out.send(wire.SliceUpdate{Generation: last.Generation}); err != nil {
+				return
+			}
+			continue
+		}
+		rev = state.Revision
+		if _, ok := findNode(state, node); !ok {
+			return // was removed; its next renewal tells it so
+		}
+		now := sliceOf(state, node)
+		update, changed := sliceChange(last, now)
+		if !changed {
+			continue
+		}
+		if err := out.send(update); err != nil {
+			return
+		}
+		last = now
+	}
+}
+
+func fullSlice(s cluster.Slice) wire.SliceUpdate {
+	return wire.SliceUpdate{Generation: s.Generation, Full: true, Put: s.Units, Member: s.Member, Servers: s.Servers, ServerIDs: s.ServerIDs}
+}
+
+// sliceChange returns what to tell a node that has the slice before. A member
+// record that went away cannot be said in a change, so that sends the whole.
+func sliceChange(before, now cluster.Slice) (wire.SliceUpdate, bool) {
+	if before.Member != nil && now.Member == nil {
+		return fullSlice(now), true
+	}
+	update := wire.SliceUpdate{Generation: now.Generation}
+	update.Put, update.Remove, _ = diff(before.Units, now.Units, func(a cluster.Assignment) cluster.UnitName { return a.Name })
+	if now.Member != nil && (before.Member == nil || *before.Member != *now.Member) {
+		update.Member = now.Member
+	}
+	if !slices.Equal(before.Servers, now.Servers) || !slices.Equal(before.ServerIDs, now.ServerIDs) {
+		update.Servers, update.ServerIDs = now.Servers, now.ServerIDs
+	}
+	changed := len(update.Put) > 0 || len(update.Remove) > 0 || update.Member != nil || update.Servers != nil
+	return update, changed
+}

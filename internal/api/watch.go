@@ -1,0 +1,122 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"reflect"
+	"time"
+
+	"argosy/internal/api/wire"
+	"argosy/internal/cluster"
+	"argosy/internal/loop"
+)
+
+// Pacing of streams: changes that come together go out together, and a stream
+// without changes shows that it lives.
+const (
+	streamPace  = 30 * time.Millisecond
+	streamAlive = 5 * time.Second
+	// writeSlack is how long a reader may take for one message before it is
+	// cut off: a slow one must not hold a server's memory.
+	writeSlack = 20 * time.Second
+)
+
+// streamWriter sends newline-delimited JSON.
+type streamWriter struct {
+	encoder *json.Encoder
+	control *http.ResponseController
+}
+
+func newStreamWriter(w http.ResponseWriter) streamWriter {
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	return streamWriter{json.NewEncoder(w), http.NewResponseController(w)}
+}
+
+func (s streamWriter) send(message any) error {
+	_ = s.control.SetWriteDeadline(time.Now().Add(writeSlack)) // best effort: not every transport has one
+	if err := s.encoder.Encode(message); err != nil {
+		return err
+	}
+	return s.control.Flush()
+}
+
+// next waits for a snapshot later than after, gathering what comes together.
+// Without one for streamAlive it returns nil.
+func (s *Server) next(ctx context.Context, after cluster.Revision, pace *loop.Pace) (*cluster.State, error) {
+	quiet, cancel := context.WithTimeout(ctx, streamAlive)
+	defer cancel()
+	if _, err := s.Mirror.Wait(quiet, after); err != nil {
+		return nil, ctx.Err()
+	}
+	if err := pace.Wait(ctx); err != nil {
+		return nil, err
+	}
+	return s.Mirror.State(), nil
+}
+
+// watch streams what changes, as users see it.
+func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
+	if _, err := parseAfter(r.URL.Query().Get("after")); err != nil {
+		writeProblem(w, err)
+		return
+	}
+	state, err := s.state()
+	if err != nil {
+		writeProblem(w, err)
+		return
+	}
+	out := newStreamWriter(w)
+	// A watch that resumes gets the whole state too: it is one message, and
+	// there is no history here to tell what is gone.
+	last := newViews(state, s.Health)
+	units, nodes := last.units(), last.nodes()
+	if err := out.send(wire.Change{Revision: state.Revision, Full: true, Units: units, Nodes: nodes}); err != nil {
+		return
+	}
+	pace := &loop.Pace{Every: streamPace}
+	for rev := state.Revision; ; {
+		state, err := s.next(r.Context(), rev, pace)
+		if err != nil {
+			return
+		}
+		change := wire.Change{Revision: rev}
+		if state != nil {
+			rev = state.Revision
+			change.Revision = rev
+		}
+		// Without a new snapshot the health of nodes may still have changed.
+		v := newViews(s.Mirror.State(), s.Health)
+		change.Units, change.GoneUnits, units = diff(units, v.units(), func(u wire.UnitView) cluster.UnitName { return u.Name })
+		change.Nodes, change.GoneNodes, nodes = diff(nodes, v.nodes(), func(n wire.NodeView) cluster.NodeID { return n.ID })
+		if state != nil && len(change.Units)+len(change.GoneUnits)+len(change.Nodes)+len(change.GoneNodes) == 0 {
+			continue // a renewal of a session, for example
+		}
+		if err := out.send(change); err != nil {
+			return
+		}
+	}
+}
+
+// diff returns what is new or different in a sorted list, and what is gone.
+func diff[T any, K interface{ ~string }](before, after []T, key func(T) K) (changed []T, gone []K, now []T) {
+	i := 0
+	for _, item := range after {
+		for i < len(before) && key(before[i]) < key(item) {
+			gone = append(gone, key(before[i]))
+			i++
+		}
+		if i < len(before) && key(before[i]) == key(item) {
+			if !reflect.DeepEqual(before[i], item) {
+				changed = append(changed, item)
+			}
+			i++
+			continue
+		}
+		changed = append(changed, item)
+	}
+	for ; i < len(before); i++ {
+		gone = append(gone, key(before[i]))
+	}
+	return changed, gone, after
+}
