@@ -13,10 +13,14 @@ package engine
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"argosy/internal/api/wire"
 	"argosy/internal/cluster"
+	"argosy/internal/loop"
 	"argosy/internal/quorum"
 	"argosy/internal/store"
 )
@@ -45,7 +49,9 @@ type Members interface {
 // default.
 type Config struct {
 	// Node is the server that the engine runs on.
-	Node    cluster.NodeID
+	Node cluster.NodeID
+	// Timings are used while the cluster's record has none.
+	// Default: cluster.DefaultTimings.
 	Timings cluster.Timings
 	// LeaderLost is how long the session of the leader's node must be silent
 	// before another server takes over. Default: 2.5 x Timings.Renew (5 s).
@@ -67,56 +73,150 @@ type Deps struct {
 	Log     *slog.Logger
 }
 
+// Limits on how long one call may take, and how often the leader plans.
+const (
+	commitMax = 5 * time.Second
+	mirrorMax = 2 * time.Second
+	// planEvery gathers the changes of a burst into one plan; the first change
+	// after a quiet time is planned at once.
+	planEvery = 30 * time.Millisecond
+	// idlePoll is how often time is looked at when nothing else happens.
+	idlePoll = time.Second
+)
+
 // Engine is one server's candidate for the leadership. All methods may be
 // called concurrently.
 type Engine struct {
-	cfg  Config
-	deps Deps
+	cfg     Config
+	deps    Deps
+	log     *slog.Logger
+	pace    loop.Pace
+	specs   specCache // used by the leading loop only
+	lead    *loop.Loop
+	servers *loop.Loop
+	refused int         // rounds in a row in which a guard did not hold; leading loop only
+	swept   sweptFor    // leading loop only
+	server  serverInput // what the servers' loop was last woken for; leading loop only
+
+	mu   sync.Mutex
+	live liveness
+	term term
 }
 
 // New makes an engine; Run starts it.
-func New(cfg Config, deps Deps) *Engine { return &Engine{cfg: cfg, deps: deps} }
-
-// Run campaigns and leads until ctx ends, and returns its error.
-func (e *Engine) Run(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
-
-// Health returns how this server times a node: "" if it is not known.
-func (e *Engine) Health(cluster.NodeID) cluster.Health { return "" }
-
-// Leading reports whether this server is the leader, as far as it knows.
-func (e *Engine) Leading() bool { return false }
-
-// Sessions renews the sessions of the nodes that are connected to this server.
-type Sessions struct{ deps Deps }
-
-// NewSessions makes the renewer; gather is the least time between two
-// transactions (default 1 s). Run starts it.
-func NewSessions(deps Deps, gather time.Duration) *Sessions { return &Sessions{deps: deps} }
-
-// Run commits renewals until ctx ends, and returns its error.
-func (s *Sessions) Run(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
-
-// Renew commits one renewal and returns the session as it is now. Errors:
-// NotFound (the node was removed from the cluster), Conflict (the incarnation
-// was replaced or declared dead: fence and open a new one), Unavailable.
-func (s *Sessions) Renew(ctx context.Context, session cluster.Session) (cluster.Session, error) {
-	return session, nil
+func New(cfg Config, deps Deps) *Engine {
+	if cfg.Timings == (cluster.Timings{}) {
+		cfg.Timings = cluster.DefaultTimings()
+	}
+	if cfg.Grace == 0 {
+		cfg.Grace = 5 * time.Minute
+	}
+	if cfg.PeerPort == 0 {
+		cfg.PeerPort = wire.PortEtcdPeer
+	}
+	e := &Engine{
+		cfg: cfg, deps: deps, log: deps.Log.With("part", "engine"),
+		pace: loop.Pace{Every: planEvery}, live: newLiveness(), specs: specCache{},
+	}
+	e.lead = loop.New("engine", deps.Log, e.step)
+	e.servers = loop.New("servers", deps.Log, e.stepServers)
+	return e
 }
 
-// Statuses writes what the nodes that are connected to this server observe.
-type Statuses struct{ deps Deps }
+// Run campaigns and leads until ctx ends, and returns its error.
+func (e *Engine) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return e.lead.Run(ctx) })
+	// The voting set has a loop of its own: a member that does not answer must
+	// not hold up the placing of units.
+	group.Go(func() error { return e.servers.Run(ctx) })
+	group.Go(func() error { return e.follow(ctx) })
+	err := group.Wait()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.term = term{}
+	return err
+}
 
-// NewStatuses makes the writer; gather is the least time between two rounds
-// (default 30 ms). Run starts it.
-func NewStatuses(deps Deps, gather time.Duration) *Statuses { return &Statuses{deps: deps} }
+// follow wakes the loop at every new revision.
+func (e *Engine) follow(ctx context.Context) error {
+	var after cluster.Revision
+	for {
+		state, err := e.deps.Mirror.Wait(ctx, after)
+		if err != nil {
+			return err
+		}
+		after = state.Revision
+		e.lead.Wake()
+	}
+}
 
-// Run commits statuses until ctx ends, and returns its error.
-func (s *Statuses) Run(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+// Health returns how this server times a node: "" if it is not known.
+func (e *Engine) Health(id cluster.NodeID) cluster.Health {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.live.health(id)
+}
 
-// Update writes an update of one node's statuses. After an error the node
-// must send a full update. Errors: NotFound (the node was removed), Denied (a
-// status of another node), Conflict (another server wrote meanwhile),
-// Unavailable.
-func (s *Statuses) Update(ctx context.Context, node cluster.NodeID, update wire.StatusUpdate) error {
-	return nil
+// Leading reports whether this server is the leader, as far as it knows. A
+// leader that was deposed a moment ago may still think so; its writes fail.
+func (e *Engine) Leading() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.term.held.Revision != 0
+}
+
+// Loops returns how the engine's loops are doing, for status pages.
+func (e *Engine) Loops() []loop.Health {
+	return []loop.Health{e.lead.Health(), e.servers.Health()}
+}
+
+// step is one round: look at the clock and the mirror, then lead or campaign.
+func (e *Engine) step(ctx context.Context) (time.Duration, error) {
+	if err := e.pace.Wait(ctx); err != nil {
+		return 0, err
+	}
+	state := e.deps.Mirror.State()
+	if state == nil {
+		return loop.Never, nil
+	}
+	now := time.Now()
+	e.mu.Lock()
+	e.live.observe(state, e.timings(state), now, e.deps.Mirror.Age())
+	e.term.follow(state, e.cfg.Node)
+	held, since := e.term.held, e.term.since
+	e.mu.Unlock()
+
+	if held.Revision != 0 {
+		again, err := e.leadRound(ctx, round{state: state, now: now, leader: held, since: since})
+		return again, err
+	}
+	return e.campaign(ctx, state, now)
+}
+
+// timings returns the cluster's own timings, by which every node counts.
+func (e *Engine) timings(state *cluster.State) cluster.Timings {
+	if t := state.Cluster.Timings; t.Check() == nil {
+		return t
+	}
+	return e.cfg.Timings
+}
+
+// commit commits a transaction with a limit on its time.
+func commit(ctx context.Context, s store.Store, txn store.Txn) (cluster.Revision, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, commitMax)
+	defer cancel()
+	return s.Commit(ctx, txn)
+}
+
+// catchUp waits until the mirror shows a revision, so that the next plan sees
+// what was written. That it does not is no error: the plan's guards will tell.
+func catchUp(ctx context.Context, m Mirror, rev cluster.Revision) *cluster.State {
+	ctx, cancel := context.WithTimeout(ctx, mirrorMax)
+	defer cancel()
+	state, err := m.Wait(ctx, rev-1)
+	if err != nil {
+		return m.State()
+	}
+	return state
 }

@@ -1,0 +1,356 @@
+package engine_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"argosy/internal/audit"
+	"argosy/internal/cluster"
+	"argosy/internal/engine"
+	"argosy/internal/loop"
+	"argosy/internal/mirror"
+	"argosy/internal/store"
+	"argosy/internal/store/memstore"
+)
+
+// fleet is a cluster without systemd: servers with the real engine, mirror and
+// renewer over one memstore, and nodes that do nothing but renew sessions.
+// Everything runs in simulated time.
+type fleet struct {
+	t       *testing.T
+	store   *memstore.Store
+	admin   store.Store // what users do
+	servers []*server
+	nodes   map[cluster.NodeID]*node
+
+	mu     sync.Mutex
+	writes map[cluster.Revision]cluster.NodeID // which leader wrote a placement
+}
+
+// server is one server's control plane. It can be cut off and killed.
+type server struct {
+	id       cluster.NodeID
+	line     *memstore.Partition
+	engine   *engine.Engine
+	mirror   *mirror.Mirror
+	sessions *engine.Sessions
+	statuses *engine.Statuses
+	kill     context.CancelFunc
+	up       bool
+}
+
+// node is one machine's daemon.
+type node struct {
+	id   cluster.NodeID
+	kill context.CancelFunc
+	boot int
+}
+
+// sail runs a test in a bubble with a fleet of the given size. The servers
+// are nodes as well.
+func sail(t *testing.T, servers, nodes int, play func(f *fleet)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		f := &fleet{t: t, store: memstore.New(), nodes: map[cluster.NodeID]*node{}, writes: map[cluster.Revision]cluster.NodeID{}}
+		f.admin = f.store.Client()
+		f.commit(store.PutCluster(cluster.Cluster{ID: "test", Timings: cluster.DefaultTimings()}))
+		for i := range nodes {
+			id := nodeID(i)
+			f.commit(store.PutNode(cluster.Node{ID: id, Name: string(id), Joined: time.Now()}))
+			f.nodes[id] = &node{id: id}
+		}
+		for i := range servers {
+			f.servers = append(f.servers, &server{id: nodeID(i), line: &memstore.Partition{}})
+			f.startServer(f.servers[i])
+		}
+		for i := range nodes {
+			f.startNode(nodeID(i))
+		}
+		defer func() {
+			for _, s := range f.servers {
+				f.stopServer(s)
+			}
+			for id := range f.nodes {
+				f.stopNode(id)
+			}
+			synctest.Wait()
+		}()
+		play(f)
+	})
+}
+
+func nodeID(i int) cluster.NodeID { return cluster.NodeID(fmt.Sprintf("n%02d", i)) }
+
+func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+func (f *fleet) startServer(s *server) {
+	ctx, cancel := context.WithCancel(f.t.Context())
+	// A context of a bubble's test ends after its cleanups, so kill is what
+	// ends a server.
+	s.kill, s.up = cancel, true
+	client := &recorder{Store: f.store.ClientWith(s.line.Fault), fleet: f, id: s.id}
+	log := quiet()
+	s.mirror = mirror.New(client, log)
+	deps := engine.Deps{Store: client, Mirror: s.mirror, Log: log}
+	s.engine = engine.New(engine.Config{Node: s.id}, deps)
+	s.sessions = engine.NewSessions(deps, 0)
+	s.statuses = engine.NewStatuses(deps, 0)
+	for _, run := range []func(context.Context) error{s.mirror.Run, s.engine.Run, s.sessions.Run, s.statuses.Run} {
+		go func() { _ = run(ctx) }()
+	}
+}
+
+func (f *fleet) stopServer(s *server) {
+	s.up = false
+	s.kill()
+}
+
+// recorder notes which server wrote which revision of a placement.
+type recorder struct {
+	store.Store
+	fleet *fleet
+	id    cluster.NodeID
+}
+
+func (r *recorder) Commit(ctx context.Context, txn store.Txn) (cluster.Revision, bool, error) {
+	rev, ok, err := r.Store.Commit(ctx, txn)
+	places := slices.ContainsFunc(txn.Then, func(op store.Op) bool {
+		return len(op.Key) > len(store.PrefixPlacements) && op.Key[:len(store.PrefixPlacements)] == store.PrefixPlacements
+	})
+	if places && ok {
+		r.fleet.mu.Lock()
+		defer r.fleet.mu.Unlock()
+		r.fleet.writes[rev] = r.id
+	}
+	return rev, ok, err
+}
+
+// startNode starts a node's daemon: a new incarnation, renewed every two
+// seconds through whichever server answers.
+func (f *fleet) startNode(id cluster.NodeID) {
+	n := f.nodes[id]
+	ctx, cancel := context.WithCancel(f.t.Context())
+	n.kill = cancel
+	n.boot++
+	incarnation := fmt.Sprintf("%s-%d", id, n.boot)
+	go func() {
+		var seq int64
+		at := 0
+		for i, s := range f.servers { // a server's node uses its own server
+			if s.id == id {
+				at = i
+			}
+		}
+		for ctx.Err() == nil {
+			call, done := context.WithTimeout(ctx, 2*time.Second)
+			got, err := f.servers[at%len(f.servers)].sessions.Renew(call, cluster.Session{Node: id, Incarnation: incarnation, Seq: seq + 1})
+			done()
+			switch {
+			case err == nil:
+				seq = got.Seq
+			case cluster.KindOf(err) == cluster.Conflict:
+				incarnation, seq = incarnation+"+", 0
+			default:
+				at++
+			}
+			_ = loop.Sleep(ctx, 2*time.Second)
+		}
+	}()
+}
+
+func (f *fleet) stopNode(id cluster.NodeID) {
+	if kill := f.nodes[id].kill; kill != nil {
+		kill()
+	}
+}
+
+// lose powers a machine off: its daemon, and its server if it is one.
+func (f *fleet) lose(id cluster.NodeID) {
+	f.stopNode(id)
+	for _, s := range f.servers {
+		if s.id == id {
+			f.stopServer(s)
+		}
+	}
+}
+
+// bring powers it on again.
+func (f *fleet) bring(id cluster.NodeID) {
+	for _, s := range f.servers {
+		if s.id == id && !s.up {
+			f.startServer(s)
+		}
+	}
+	f.startNode(id)
+}
+
+// commit does what a user would do through the API.
+func (f *fleet) commit(ops ...store.Op) cluster.Revision {
+	f.t.Helper()
+	rev, ok, err := f.admin.Commit(f.t.Context(), store.Txn{Then: ops})
+	if err != nil || !ok {
+		f.t.Fatalf("commit: %v %v", ok, err)
+	}
+	return rev
+}
+
+func (f *fleet) submit(name cluster.UnitName, xfleet string) {
+	f.t.Helper()
+	text := "[Service]\nExecStart=/bin/true\n[X-Fleet]\n" + xfleet
+	f.commit(store.PutUnit(cluster.Unit{
+		Name: name, UID: cluster.UID(fmt.Sprintf("%s-%d", name, f.store.Revision())), Text: text, Hash: cluster.HashText(text),
+		Desired: cluster.Launched, Created: time.Now(),
+	}))
+}
+
+// state reads the store itself, not any server's mirror.
+func (f *fleet) state() *cluster.State {
+	f.t.Helper()
+	m := mirror.New(f.admin, quiet())
+	ctx, cancel := context.WithCancel(f.t.Context())
+	go func() { _ = m.Run(ctx) }()
+	state, err := m.Wait(ctx, 0)
+	cancel()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return state
+}
+
+// until waits for a condition on the state, for at most a simulated time, and
+// returns how long it took.
+func (f *fleet) until(limit time.Duration, what string, holds func(*cluster.State) bool) time.Duration {
+	f.t.Helper()
+	start := time.Now()
+	for !holds(f.state()) {
+		if time.Since(start) > limit {
+			for _, p := range f.state().Placements {
+				f.t.Logf("%s %v: %s", p.Unit, p.Nodes, p.Reason)
+			}
+			f.t.Fatalf("after %s: not %s", limit, what)
+		}
+		_ = loop.Sleep(f.t.Context(), 50*time.Millisecond)
+	}
+	return time.Since(start)
+}
+
+// pass lets simulated time pass.
+func (f *fleet) pass(d time.Duration) { _ = loop.Sleep(f.t.Context(), d) }
+
+// leader returns the server that leads, or nil.
+func (f *fleet) leader() *server {
+	state := f.state()
+	for _, s := range f.servers {
+		if s.up && s.id == state.Leader.Node && s.engine.Leading() {
+			return s
+		}
+	}
+	return nil
+}
+
+// where returns where a unit is placed; "" means pending or unknown.
+func where(state *cluster.State, name cluster.UnitName) cluster.NodeID {
+	for _, p := range state.Placements {
+		if p.Unit == name && len(p.Nodes) == 1 {
+			return p.Nodes[0]
+		}
+	}
+	return ""
+}
+
+// allPlaced reports whether all units have a place.
+func allPlaced(state *cluster.State) bool {
+	return len(state.Placements) == len(state.Units) && !slices.ContainsFunc(state.Placements, cluster.Placement.Pending)
+}
+
+// sound fails the test if the state at rest breaks an invariant.
+func (f *fleet) sound() {
+	f.t.Helper()
+	for _, finding := range audit.Check(f.state()) {
+		f.t.Error(finding)
+	}
+}
+
+// history plays the store's whole history back, one revision at a time, and
+// checks each step: the invariants, and that whoever wrote a placement was the
+// leader at that very revision.
+func (f *fleet) history() {
+	f.t.Helper()
+	ctx, cancel := context.WithCancel(f.t.Context())
+	defer cancel()
+	last := f.store.Revision()
+	tape := &tape{c: make(chan store.Batch)}
+	replay := mirror.New(tape, quiet())
+	go func() { _ = replay.Run(ctx) }()
+	before, err := replay.Wait(ctx, 0)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for step := range steps(f.admin.Watch(ctx, store.Root, 1)) {
+		tape.c <- step
+		after, err := replay.WaitFor(ctx, step.Revision)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		findings := append(audit.Lasting(audit.Check(after)), audit.CheckStep(before, after)...)
+		for _, finding := range findings {
+			f.t.Errorf("revision %d: %s", step.Revision, finding)
+		}
+		if writer, placed := f.writer(step.Revision); placed && writer != before.Leader.Node {
+			f.t.Errorf("revision %d: %s wrote a placement while %s led", step.Revision, writer, before.Leader.Node)
+		}
+		before = after
+		if step.Revision >= last {
+			return
+		}
+	}
+}
+
+func (f *fleet) writer(rev cluster.Revision) (cluster.NodeID, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	id, placed := f.writes[rev]
+	return id, placed
+}
+
+// steps cuts the batches of a watch into single revisions.
+func steps(watch store.Watch) iter.Seq[store.Batch] {
+	return func(yield func(store.Batch) bool) {
+		for batch := range watch.C() {
+			for len(batch.Events) > 0 {
+				rev := batch.Events[0].Changed
+				end := slices.IndexFunc(batch.Events, func(e store.Event) bool { return e.Changed != rev })
+				if end < 0 {
+					end = len(batch.Events)
+				}
+				if !yield(store.Batch{Revision: rev, Events: batch.Events[:end]}) {
+					return
+				}
+				batch.Events = batch.Events[end:]
+			}
+		}
+	}
+}
+
+// tape is a store that plays back what is put on it.
+type tape struct {
+	store.Store
+	c chan store.Batch
+}
+
+func (t *tape) List(context.Context, string) ([]store.Item, cluster.Revision, error) {
+	return nil, 1, nil
+}
+
+func (t *tape) Watch(context.Context, string, cluster.Revision) store.Watch { return t }
+
+func (t *tape) C() <-chan store.Batch { return t.c }
+func (t *tape) Err() error            { return nil }

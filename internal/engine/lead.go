@@ -1,0 +1,226 @@
+package engine
+
+import (
+	"context"
+	"hash/fnv"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"argosy/internal/audit"
+	"argosy/internal/cluster"
+	"argosy/internal/place"
+	"argosy/internal/store"
+)
+
+// round is what one round of leading works on.
+type round struct {
+	state  *cluster.State
+	now    time.Time
+	leader cluster.Leader // as held; its revision is the fencing key
+	since  time.Time      // when it was won
+}
+
+// guard fences every write of the round.
+func (r round) guard() []store.Cond {
+	return []store.Cond{store.ChangedAt(store.KeyLeader, r.leader.Revision)}
+}
+
+// commitsAtOnce is how many transactions the leader has under way: etcd makes
+// one disk write of those that arrive together.
+const commitsAtOnce = 4
+
+// leadRound makes the cluster as it should be, one step further.
+func (e *Engine) leadRound(ctx context.Context, r round) (time.Duration, error) {
+	if r.state.Revision < r.leader.Revision {
+		return idlePoll, nil // the mirror does not show our own election yet
+	}
+	e.mu.Lock()
+	health := e.live.all()
+	dying := e.live.dying(r.now, r.since)
+	due := e.live.due(r.now, r.since)
+	e.mu.Unlock()
+	e.wakeServers(r.state, health)
+
+	writes := deaths(dying)
+	placements, err := e.place(r, health)
+	if err != nil {
+		return 0, err
+	}
+	writes = append(writes, placements...)
+	writes = append(writes, garbage(r.state, r.now)...)
+	orphans, err := e.orphans(ctx, r)
+	if err != nil {
+		return 0, err
+	}
+	writes = append(writes, orphans...)
+	if len(writes) == 0 {
+		e.refused = 0
+		return due, nil
+	}
+	refused, err := e.commitAll(ctx, r, writes)
+	if err != nil {
+		return 0, err
+	}
+	return e.next(refused, due), nil
+}
+
+// next says when to look again after a round that wrote. Something that is
+// refused again and again (a record that this version cannot read) is tried
+// ever more seldom.
+func (e *Engine) next(refused int, due time.Duration) time.Duration {
+	if refused == 0 {
+		e.refused = 0
+		return due
+	}
+	e.refused++
+	return min(planEvery<<min(e.refused, 10), due)
+}
+
+// deaths declares sessions dead, each at the last revision that was seen: a
+// renewal that slips in makes the write fail.
+func deaths(sessions []cluster.Session) []write {
+	var out []write
+	for _, s := range sessions {
+		was := s.Revision
+		s.Dead = true
+		s.Epoch++
+		out = append(out, write{
+			conds: []store.Cond{store.ChangedAt(store.SessionKey(s.Node), was)},
+			ops:   []store.Op{store.PutSession(s)},
+		})
+	}
+	return out
+}
+
+// place plans the placements, audits the result and turns it into writes.
+func (e *Engine) place(r round, health map[cluster.NodeID]cluster.Health) ([]write, error) {
+	e.specs.prune(r.state)
+	proposal := place.Plan(place.Input{
+		State: r.state, Health: health, Specs: e.specs.of, Now: r.now.UTC().Round(0), Seed: seed(r.state.Cluster.ID),
+	})
+	if proposal.Empty() {
+		return nil, nil
+	}
+	proposal, err := e.audited(r.state, proposal)
+	if err != nil {
+		return nil, err
+	}
+	var out []write
+	for _, c := range proposal.Changes {
+		name := c.Placement.Unit
+		e.log.Info("place", "unit", name, "nodes", c.Placement.Nodes, "epoch", c.Placement.Epoch, "because", c.Placement.Reason)
+		out = append(out, write{
+			conds: []store.Cond{
+				store.ChangedAt(store.UnitKey(name), c.UnitRevision),
+				store.ChangedAt(store.PlacementKey(name), c.PlacementRevision),
+			},
+			ops: []store.Op{store.PutPlacement(c.Placement)},
+		})
+	}
+	for _, d := range proposal.Deletes {
+		e.log.Info("unplace", "unit", d.Unit, "because", d.Reason)
+		out = append(out, write{
+			conds: []store.Cond{
+				// Revision 0 demands that the unit does not exist: a record that
+				// the mirror could not read must not look like a destroyed unit.
+				store.ChangedAt(store.UnitKey(d.Unit), d.UnitRevision),
+				store.ChangedAt(store.PlacementKey(d.Unit), d.PlacementRevision),
+			},
+			ops: []store.Op{store.Delete(store.PlacementKey(d.Unit))},
+		})
+	}
+	return out, nil
+}
+
+// audited returns the part of a proposal that breaks no invariant which holds
+// without it. What it leaves out is a bug of place, so it is logged as one.
+func (e *Engine) audited(state *cluster.State, proposal place.Proposal) (place.Proposal, error) {
+	bad := e.breaks(state, proposal)
+	if len(bad) == 0 {
+		return proposal, nil
+	}
+	subjects := map[string]bool{}
+	for _, f := range bad {
+		subjects[f.Subject] = true
+		e.log.Error("a plan was refused by the audit", "rule", f.Rule, "finding", f.Message)
+	}
+	proposal.Changes = slices.DeleteFunc(proposal.Changes, func(c place.Change) bool { return subjects[string(c.Placement.Unit)] })
+	if still := e.breaks(state, proposal); len(still) > 0 {
+		return place.Proposal{}, cluster.Errorf(cluster.Internal, "plan refused by the audit: %s", still[0])
+	}
+	return proposal, nil
+}
+
+// breaks returns the findings that a proposal brings about.
+func (e *Engine) breaks(state *cluster.State, proposal place.Proposal) []audit.Finding {
+	next := place.Apply(state, proposal)
+	findings := append(audit.CheckWith(next, e.specs.of), audit.CheckStep(state, next)...)
+	if len(findings) == 0 {
+		return nil
+	}
+	before := audit.CheckWith(state, e.specs.of)
+	return slices.DeleteFunc(findings, func(f audit.Finding) bool { return slices.Contains(before, f) })
+}
+
+// commitAll commits writes in as few transactions as possible and waits until
+// the mirror shows them. It returns how many writes were in transactions that
+// were refused because something changed meanwhile; those are planned anew
+// from what the mirror shows then, so that one unit does not hold up the rest.
+func (e *Engine) commitAll(ctx context.Context, r round, writes []write) (refused int, err error) {
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(commitsAtOnce)
+	var mu sync.Mutex
+	var latest cluster.Revision
+	for _, b := range pack(r.guard(), writes) {
+		group.Go(func() error {
+			rev, ok, err := commit(gctx, e.deps.Store, b.txn)
+			mu.Lock()
+			defer mu.Unlock()
+			latest = max(latest, rev)
+			if err == nil && !ok {
+				refused += len(b.writes)
+			}
+			return err
+		})
+	}
+	err = group.Wait()
+	if latest > 0 {
+		catchUp(ctx, e.deps.Mirror, latest)
+	}
+	return refused, err
+}
+
+// seed makes all leaders of one cluster break ties in the same way.
+func seed(id cluster.ID) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(id))
+	return h.Sum64()
+}
+
+// specCache keeps the constraints of units parsed.
+type specCache map[cluster.UnitName]parsed
+
+type parsed struct {
+	hash cluster.Hash
+	spec place.Spec
+	err  error
+}
+
+func (c specCache) of(u cluster.Unit) (place.Spec, error) {
+	if p, found := c[u.Name]; found && p.hash == u.Hash && u.Hash != "" {
+		return p.spec, p.err
+	}
+	spec, err := place.ParseSpec(u)
+	c[u.Name] = parsed{u.Hash, spec, err}
+	return spec, err
+}
+
+// prune forgets units that are gone, now and then.
+func (c specCache) prune(state *cluster.State) {
+	if len(c) > 2*len(state.Units)+100 {
+		clear(c)
+	}
+}

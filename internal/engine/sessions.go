@@ -1,0 +1,270 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"argosy/internal/cluster"
+	"argosy/internal/loop"
+	"argosy/internal/store"
+)
+
+// gatherSessions is how far apart the transactions of renewals are by default:
+// the cost of being idle is then at most one write per server and second,
+// however many nodes are connected to it.
+const gatherSessions = time.Second
+
+// Sessions renews the sessions of the nodes that are connected to this server.
+// Its methods may be called concurrently.
+type Sessions struct {
+	store  store.Store
+	mirror Mirror
+	batch  *batcher[cluster.Session]
+	// wrote holds what this server wrote and the mirror does not show yet.
+	// Used by the committing loop only.
+	wrote map[cluster.NodeID]cluster.Session
+}
+
+// NewSessions makes the renewer; gather is the least time between two
+// transactions (default 1 s). Run starts it. Only Store, Mirror and Log of
+// the ports are used.
+func NewSessions(deps Deps, gather time.Duration) *Sessions {
+	if gather == 0 {
+		gather = gatherSessions
+	}
+	s := &Sessions{store: deps.Store, mirror: deps.Mirror, wrote: map[cluster.NodeID]cluster.Session{}}
+	s.batch = &batcher[cluster.Session]{pace: loop.Pace{Every: gather}, commit: s.commit}
+	s.batch.loop = loop.New("sessions", deps.Log, s.batch.step)
+	return s
+}
+
+// Run commits renewals until ctx ends, and returns its error.
+func (s *Sessions) Run(ctx context.Context) error { return s.batch.run(ctx) }
+
+// Renew commits one renewal and returns the session as it is then. A session
+// whose incarnation the store does not know is opened if its Seq is 1 or 0,
+// and replaces the one before; any other is that of a daemon that was replaced.
+//
+// The sequence number of the answer may be larger than the one asked for: a
+// renewal whose answer was lost is never taken for the next one, because the
+// node counts its permit from when it sent this request, and the leader counts
+// from when it saw that number.
+//
+// Errors: NotFound (the node was removed from the cluster), Conflict (the
+// incarnation was replaced or declared dead: fence and open a new one),
+// Unavailable and Unknown (try again).
+func (s *Sessions) Renew(ctx context.Context, session cluster.Session) (cluster.Session, error) {
+	return s.batch.do(ctx, session)
+}
+
+// renewal is a request with what the store is to hold after it.
+type renewal struct {
+	req  *request[cluster.Session]
+	next cluster.Session // its Revision is the one that is replaced
+	node cluster.Revision
+}
+
+// commit commits a batch. Of several renewals of one node each is committed,
+// in turn.
+func (s *Sessions) commit(ctx context.Context, batch []*request[cluster.Session]) {
+	for len(batch) > 0 {
+		var wave, rest []*request[cluster.Session]
+		seen := map[cluster.NodeID]bool{}
+		for _, r := range batch {
+			if seen[r.value.Node] {
+				rest = append(rest, r)
+			} else {
+				seen[r.value.Node] = true
+				wave = append(wave, r)
+			}
+		}
+		s.commitWave(ctx, wave)
+		batch = rest
+	}
+}
+
+// commitWave commits renewals of different nodes.
+func (s *Sessions) commitWave(ctx context.Context, wave []*request[cluster.Session]) {
+	var ready []renewal
+	var writes []write
+	for _, req := range wave {
+		r, err := s.prepare(ctx, req)
+		if err != nil {
+			req.answer(cluster.Session{}, err)
+			continue
+		}
+		ready = append(ready, r)
+		writes = append(writes, r.write())
+	}
+	for _, b := range pack(nil, writes) {
+		rev, ok, err := commit(ctx, s.store, b.txn)
+		for _, i := range b.writes {
+			r := ready[i]
+			switch {
+			case err != nil:
+				r.req.answer(cluster.Session{}, err)
+			case ok:
+				s.done(r, rev)
+			case len(b.writes) == 1:
+				s.again(ctx, r, rev)
+			default:
+				// One of the batch was in the way; the others must not wait.
+				s.alone(ctx, r, rev)
+			}
+		}
+	}
+}
+
+// alone commits one renewal after the batch it was in was refused.
+func (s *Sessions) alone(ctx context.Context, r renewal, refused cluster.Revision) {
+	rev, ok, err := commit(ctx, s.store, store.Txn{If: r.write().conds, Then: r.write().ops})
+	switch {
+	case err != nil:
+		r.req.answer(cluster.Session{}, err)
+	case ok:
+		s.done(r, rev)
+	default:
+		s.again(ctx, r, max(rev, refused))
+	}
+}
+
+// again commits one renewal once more, computed from what was in its way.
+func (s *Sessions) again(ctx context.Context, r renewal, refused cluster.Revision) {
+	delete(s.wrote, r.next.Node)
+	catchUp(ctx, s.mirror, refused)
+	r, err := s.prepare(ctx, r.req)
+	if err != nil {
+		r.req.answer(cluster.Session{}, err)
+		return
+	}
+	rev, ok, err := commit(ctx, s.store, store.Txn{If: r.write().conds, Then: r.write().ops})
+	switch {
+	case err != nil:
+		r.req.answer(cluster.Session{}, err)
+	case ok:
+		s.done(r, rev)
+	default:
+		r.req.answer(cluster.Session{}, cluster.Errorf(cluster.Unavailable, "the session of node %s changed meanwhile", r.next.Node.Short()))
+	}
+}
+
+func (r renewal) write() write {
+	return write{
+		conds: []store.Cond{
+			store.ChangedAt(store.NodeKey(r.next.Node), r.node),
+			store.ChangedAt(store.SessionKey(r.next.Node), r.next.Revision),
+		},
+		ops: []store.Op{store.PutSession(r.next)},
+	}
+}
+
+func (s *Sessions) done(r renewal, rev cluster.Revision) {
+	r.next.Revision = rev
+	s.wrote[r.next.Node] = r.next
+	r.req.answer(r.next, nil)
+}
+
+// prepare computes what a renewal makes of the session that there is.
+func (s *Sessions) prepare(ctx context.Context, req *request[cluster.Session]) (renewal, error) {
+	r := renewal{req: req}
+	id := req.value.Node
+	node, current, err := s.current(ctx, id)
+	if err != nil {
+		return r, err
+	}
+	next, err := renewed(current, req.value)
+	if cluster.KindOf(err) == cluster.Conflict {
+		// The node will fence itself, so this must be the store's own word:
+		// the mirror may not show yet what another server wrote for the node.
+		if current, err = readSession(ctx, s.store, id); err == nil {
+			next, err = renewed(current, req.value)
+		}
+	}
+	if err != nil {
+		return r, err
+	}
+	r.next, r.node = next, node.Revision
+	return r, nil
+}
+
+// current returns a node and its session as of now: the mirror's, or what was
+// written since. A node that the mirror does not know may just have joined
+// through another server, so the store is asked.
+func (s *Sessions) current(ctx context.Context, id cluster.NodeID) (cluster.Node, cluster.Session, error) {
+	state := s.mirror.State()
+	if state == nil {
+		return cluster.Node{}, cluster.Session{}, cluster.Errorf(cluster.Unavailable, "this server has not read the cluster's state yet")
+	}
+	for written, session := range s.wrote {
+		if session.Revision <= state.Revision {
+			delete(s.wrote, written)
+		}
+	}
+	n, found := find(state, id)
+	if !found {
+		node, err := lookUp(ctx, s.store, id)
+		return node, s.wrote[id], err
+	}
+	if session, newer := s.wrote[id]; newer {
+		return n.Node, session, nil
+	}
+	return n.Node, n.Session, nil
+}
+
+// lookUp reads a node's record from the store, or says that it was removed.
+func lookUp(ctx context.Context, s store.Store, id cluster.NodeID) (cluster.Node, error) {
+	items, err := list(ctx, s, store.NodeKey(id))
+	if err != nil {
+		return cluster.Node{}, err
+	}
+	for _, item := range items {
+		if item.Key == store.NodeKey(id) {
+			return cluster.Node{ID: id, Revision: item.Changed}, nil
+		}
+	}
+	return cluster.Node{}, cluster.Errorf(cluster.NotFound, "node %s was removed from the cluster", id.Short()).
+		WithHint("to make it join again: argosy reset, then argosy join with a new token")
+}
+
+// readSession reads a node's session from the store; the zero Session if there
+// is none.
+func readSession(ctx context.Context, s store.Store, id cluster.NodeID) (cluster.Session, error) {
+	items, err := list(ctx, s, store.SessionKey(id))
+	if err != nil {
+		return cluster.Session{}, err
+	}
+	var session cluster.Session
+	for _, item := range items {
+		if item.Key != store.SessionKey(id) {
+			continue
+		}
+		if err := json.Unmarshal(item.Value, &session); err != nil {
+			return cluster.Session{}, cluster.Errorf(cluster.Internal, "session of node %s: %w", id.Short(), err)
+		}
+		session.Revision = item.Changed
+	}
+	return session, nil
+}
+
+// renewed returns the session that follows on the current one when asked for
+// another, or why there is none.
+func renewed(current, asked cluster.Session) (cluster.Session, error) {
+	next := asked
+	next.Dead, next.Epoch, next.Revision = false, current.Epoch, current.Revision
+	switch {
+	case asked.Incarnation == "":
+		return next, cluster.Errorf(cluster.Invalid, "a session needs an incarnation")
+	case asked.Incarnation == current.Incarnation && current.Dead:
+		return next, cluster.Errorf(cluster.Conflict, "the session of node %s was declared dead: it was silent for too long", asked.Node.Short()).
+			WithHint("open a new session after everything exclusive has stopped")
+	case asked.Incarnation == current.Incarnation:
+		next.Seq = max(asked.Seq, current.Seq+1)
+	case asked.Seq > 1 && current.Incarnation != "":
+		return next, cluster.Errorf(cluster.Conflict, "the session of node %s was replaced by that of a daemon that started later", asked.Node.Short())
+	case asked.Seq > 1:
+		return next, cluster.Errorf(cluster.Conflict, "the session of node %s is gone from the store", asked.Node.Short()).
+			WithHint("open a new session")
+	}
+	return next, nil
+}
