@@ -56,12 +56,14 @@ func TestTheWatchdogIsNeverFedAfterTheDeadline(t *testing.T) {
 				return nil
 			})
 		for range rapid.IntRange(1, 40).Draw(t, "steps") {
-			switch rapid.SampledFrom([]string{"pass", "suspend", "extend", "step"}).Draw(t, "what") {
+			switch rapid.SampledFrom([]string{"pass", "suspend", "set", "extend", "step"}).Draw(t, "what") {
 			case "pass":
 				d := time.Duration(rapid.IntRange(0, 4000).Draw(t, "ms")) * time.Millisecond
 				now = Reading{now.Boot + d, now.Raw + d, now.Real + d}
 			case "suspend":
 				now.Boot += time.Duration(rapid.IntRange(0, 20).Draw(t, "s")) * second
+			case "set":
+				now.Real += time.Duration(rapid.IntRange(-20, 20).Draw(t, "wall s")) * second
 			case "extend":
 				ago := time.Duration(rapid.IntRange(-1000, 12000).Draw(t, "ago ms")) * time.Millisecond
 				offered := grant{Reading{now.Boot - ago, now.Raw - ago, now.Real - ago}, 10 * second}
@@ -192,6 +194,28 @@ func TestAnEndedPermitTakesNoRenewal(t *testing.T) {
 	err := g.offer(grant{at(109 * second), 10 * second})
 	if cluster.KindOf(err) != cluster.Unavailable || ctx.Err() == nil {
 		t.Errorf("offer after the end: %v, ended %v", err, ctx.Err() != nil)
+	}
+}
+
+func TestAPermitThatEndedByTheWallClockStaysEndedWhenThatIsSetBack(t *testing.T) {
+	now := at(100 * second)
+	g, ctx := newGuard(func() (Reading, error) { return now, nil }, func(state string) error {
+		if state == "WATCHDOG=1" {
+			t.Error("fed")
+		}
+		return nil
+	})
+	if err := g.offer(grant{now, 10 * second}); err != nil {
+		t.Fatal(err)
+	}
+	for _, real := range []time.Duration{now.Real + time.Hour, now.Real} {
+		now.Real = real
+		if _, err := g.step(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := g.offer(grant{now, 10 * second}); err == nil {
+		t.Error("an ended permit was extended")
 	}
 }
 
