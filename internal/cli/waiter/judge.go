@@ -1,0 +1,292 @@
+package waiter
+
+import (
+	"fmt"
+	"strings"
+
+	"argosy/internal/api/wire"
+	"argosy/internal/cluster"
+)
+
+// systemd's words for the active state of a unit.
+const (
+	active       = "active"
+	reloading    = "reloading"
+	inactive     = "inactive"
+	failed       = "failed"
+	success      = "success"
+	loadedWell   = "loaded"
+	stateWaiting = "waiting"
+)
+
+// judge says how far one unit is on its way to the goal.
+type judge struct {
+	goal  Goal
+	unit  Unit
+	view  *wire.UnitView // nil: the cluster has no such unit
+	nodes map[cluster.NodeID]string
+}
+
+// event returns what is to be said of the unit now.
+func (j judge) event() Event {
+	if j.goal == Destroyed {
+		return j.destroyed()
+	}
+	if j.view == nil {
+		return Event{State: "gone", Reason: "it was destroyed meanwhile", Verdict: Failed}
+	}
+	if !j.wanted() {
+		return Event{
+			State: string(j.view.Desired), Verdict: Failed,
+			Reason: fmt.Sprintf("somebody wants it %s meanwhile", j.view.Desired),
+		}
+	}
+	switch j.goal {
+	case Stopped:
+		return j.stopped()
+	case Unloaded:
+		return j.unloaded()
+	default:
+		return j.placed()
+	}
+}
+
+// wanted reports whether the cluster still wants what is awaited.
+func (j judge) wanted() bool {
+	desired := j.view.Desired
+	switch j.goal {
+	case Launched, Restarted:
+		return desired == cluster.Launched
+	case Loaded:
+		return desired == cluster.Loaded
+	case Unloaded:
+		return desired == cluster.Inactive
+	default:
+		return desired != cluster.Launched
+	}
+}
+
+// placed judges a unit that is to be somewhere: first it needs a node, then
+// each of its nodes must have done its part.
+func (j judge) placed() Event {
+	placement := j.view.Placement
+	switch {
+	case placement == nil || placement.UID != j.view.UID:
+		return Event{State: stateWaiting, Reason: "the leader has not placed it yet", Verdict: Waiting}
+	case placement.Pending():
+		return Event{State: "pending", Reason: placement.Reason, Verdict: Waiting}
+	case len(placement.Nodes) == 1:
+		return j.onNode(placement.Nodes[0])
+	}
+	var tally Tally
+	var bad Event
+	for _, node := range placement.Nodes {
+		event := j.onNode(node)
+		switch event.Verdict {
+		case Reached:
+			tally.Reached++
+		case Failed:
+			tally.Failed++
+			bad = event
+		default:
+			tally.Waiting++
+		}
+	}
+	event := Event{State: fmt.Sprintf("%s on %d of %d nodes", j.goalWord(), tally.Reached, len(placement.Nodes)), Verdict: Waiting}
+	switch {
+	case tally.Failed > 0:
+		event.Reason, event.Log = bad.State, bad.Log
+		if bad.Reason != "" {
+			event.Reason += ": " + bad.Reason
+		}
+		if tally.Waiting == 0 {
+			event.Verdict = Failed
+		}
+	case tally.Waiting == 0:
+		event.Verdict = Reached
+	}
+	return event
+}
+
+func (j judge) goalWord() string {
+	if j.goal == Loaded {
+		return loadedWell
+	}
+	return active
+}
+
+// onNode judges what one node of the placement says.
+func (j judge) onNode(node cluster.NodeID) Event {
+	status, ok := statusOn(*j.view, node)
+	switch {
+	case !ok || status.UID != j.view.UID || status.Hash != j.view.Hash:
+		return Event{State: "placed on " + j.nodeName(node), Reason: j.view.Placement.Reason, Verdict: Waiting}
+	case badLoad(status.Load):
+		return Event{State: status.Load + " on " + j.nodeName(node), Reason: status.Problem, Log: status.Log, Verdict: Failed}
+	case j.goal == Loaded:
+		return j.loaded(status)
+	case j.goal == Restarted && status.Restarts < j.view.Restarts:
+		event := j.say(status, Waiting)
+		if event.Reason == "" {
+			event.Reason = "the node has not restarted it yet"
+		}
+		return event
+	}
+	return j.started(status)
+}
+
+func (j judge) loaded(status cluster.Status) Event {
+	if status.Load != loadedWell {
+		return j.say(status, Waiting)
+	}
+	return Event{State: "loaded on " + j.nodeName(status.Node), Verdict: Reached}
+}
+
+// started judges a unit that its node has loaded and was to start.
+func (j judge) started(status cluster.Status) Event {
+	before, known := statusOn(j.unit.Before, status.Node)
+	// A status from before the request says nothing about what came of it.
+	old := j.unit.Changed && known && sameRun(before, status)
+	switch status.Active {
+	case active, reloading:
+		if j.goal != Restarted {
+			return j.say(status, Reached)
+		}
+		if known && before.MainPID != 0 && before.MainPID == status.MainPID {
+			return Event{State: "active on " + j.nodeName(status.Node), Reason: fmt.Sprintf("still the main process %d", status.MainPID), Verdict: Waiting}
+		}
+		event := j.say(status, Reached)
+		if known && before.MainPID != 0 && status.MainPID != 0 {
+			event.Reason = fmt.Sprintf("main process %d instead of %d", status.MainPID, before.MainPID)
+		}
+		return event
+	case failed:
+		if old {
+			event := j.say(status, Waiting)
+			event.Reason = "from before; its new start is awaited"
+			return event
+		}
+		return j.say(status, Failed)
+	case inactive:
+		// A unit may do its work and end. That the node has carried out this
+		// placement tells it from one that was not started yet.
+		if (status.Result == "" || status.Result == success) && status.Problem == "" &&
+			status.Epoch == j.view.Placement.Epoch && !old {
+			event := j.say(status, Reached)
+			event.Reason = "it ran and ended well"
+			return event
+		}
+	}
+	return j.say(status, Waiting)
+}
+
+func (j judge) stopped() Event {
+	event := Event{State: "not running", Verdict: Reached}
+	for _, status := range j.view.Statuses {
+		switch status.Active {
+		case inactive, failed, "":
+			if event.Verdict == Reached {
+				event = j.say(status, Reached)
+			}
+		default:
+			return j.say(status, Waiting)
+		}
+	}
+	return event
+}
+
+func (j judge) unloaded() Event {
+	if len(j.view.Statuses) > 0 {
+		return j.leaving(j.view.Statuses)
+	}
+	if p := j.view.Placement; p != nil && !p.Pending() {
+		return Event{State: "placed on " + j.nodeNames(p.Nodes), Reason: "the leader has not taken it back yet", Verdict: Waiting}
+	}
+	return Event{State: "unloaded", Verdict: Reached}
+}
+
+func (j judge) destroyed() Event {
+	if j.view == nil || j.view.Desired != "" && j.unit.Before.UID != "" && j.view.UID != j.unit.Before.UID {
+		return Event{State: "destroyed", Verdict: Reached}
+	}
+	if len(j.view.Statuses) > 0 {
+		return j.leaving(j.view.Statuses)
+	}
+	return Event{State: stateWaiting, Reason: "the cluster has not taken it away yet", Verdict: Waiting}
+}
+
+// leaving describes a unit that nodes still have.
+func (j judge) leaving(statuses []cluster.Status) Event {
+	ids := make([]cluster.NodeID, 0, len(statuses))
+	for _, status := range statuses {
+		ids = append(ids, status.Node)
+	}
+	event := j.say(statuses[0], Waiting)
+	if event.Reason == "" {
+		event.Reason = "still on " + j.nodeNames(ids)
+	}
+	return event
+}
+
+// say puts a status into words.
+func (j judge) say(status cluster.Status, verdict Verdict) Event {
+	detail := status.Sub
+	if status.Active == failed {
+		detail = status.Result
+		if status.ExitCode != 0 {
+			detail = strings.TrimPrefix(fmt.Sprintf("%s, status %d", detail, status.ExitCode), ", ")
+		}
+	}
+	state := status.Active
+	if state == "" {
+		state = stateWaiting
+	}
+	if detail != "" {
+		state += " (" + detail + ")"
+	}
+	event := Event{State: state + " on " + j.nodeName(status.Node), Reason: status.Problem, Verdict: verdict}
+	if verdict == Failed {
+		event.Log = status.Log
+	}
+	return event
+}
+
+// nodeName returns the name of a node, or the begin of its ID.
+func (j judge) nodeName(id cluster.NodeID) string {
+	if name := j.nodes[id]; name != "" {
+		return name
+	}
+	return id.Short()
+}
+
+func (j judge) nodeNames(ids []cluster.NodeID) string {
+	names := make([]string, 0, len(ids))
+	for _, id := range ids {
+		names = append(names, j.nodeName(id))
+	}
+	return strings.Join(names, ", ")
+}
+
+func statusOn(view wire.UnitView, node cluster.NodeID) (cluster.Status, bool) {
+	for _, status := range view.Statuses {
+		if status.Node == node {
+			return status, true
+		}
+	}
+	return cluster.Status{}, false
+}
+
+// sameRun reports whether two statuses speak of one run of a unit.
+func sameRun(a, b cluster.Status) bool {
+	return a.UID == b.UID && a.Hash == b.Hash && a.Epoch == b.Epoch && a.Restarts == b.Restarts &&
+		a.MainPID == b.MainPID && a.Since.Equal(b.Since)
+}
+
+// badLoad reports whether systemd cannot make anything of the unit's file.
+func badLoad(load string) bool {
+	switch load {
+	case "not-found", "bad-setting", "error", "masked":
+		return true
+	}
+	return false
+}
