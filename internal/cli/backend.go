@@ -3,13 +3,13 @@ package cli
 import (
 	"context"
 
+	"argosy/internal/api/client"
 	"argosy/internal/api/wire"
 	"argosy/internal/cluster"
 )
 
 // Backend is the cluster as the verbs use it: the client of the API, or a fake
-// in tests. Every method may be called concurrently; errors carry a
-// cluster.Kind and, where there is one, a hint.
+// in tests. Errors carry a cluster.Kind and, where there is one, a hint.
 type Backend interface {
 	Units
 	Nodes
@@ -48,18 +48,10 @@ type Membership interface {
 
 // Streams are answers without an end.
 type Streams interface {
-	// Watch calls each for every message until the stream ends, which is
-	// always an error: ctx's, that of each, or that of the connection.
+	// Watch calls each for every message until the stream ends: with nil if
+	// the server ended it, or with the error of each or of the connection.
 	Watch(ctx context.Context, after cluster.Revision, each func(wire.Change) error) error
 	// Journal calls each for every line. It returns nil at the end of a
 	// journal that is not followed.
-	Journal(ctx context.Context, query JournalQuery, each func(line string) error) error
-}
-
-// JournalQuery says which lines of a unit's journal are wanted.
-type JournalQuery struct {
-	Unit   cluster.UnitName
-	Node   cluster.NodeID // "": where it runs
-	Lines  int            // the last ones; 0: none of the past
-	Follow bool
+	Journal(ctx context.Context, query client.JournalQuery, each func(line string) error) error
 }

@@ -57,9 +57,13 @@ it runs the unit on one of the machines, and elsewhere when that machine dies.`,
 		for _, verb := range group.verbs {
 			verb.GroupID = group.id
 			root.AddCommand(verb)
+			if verb.Name() == "help" {
+				root.SetHelpCommand(verb)
+			}
 		}
 	}
-	finish(a, root)
+	root.AddCommand(newTopics()...)
+	finish(root)
 	return root
 }
 
@@ -75,24 +79,29 @@ type verbGroup struct {
 // code of its own, and prints with a.printf (data) and a.notef (progress).
 func verbs(a *app) []verbGroup {
 	return []verbGroup{
-		{groupTool, []*cobra.Command{
-			newVersion(a),
+		{groupUnits, []*cobra.Command{
+			newSubmit(a), newStart(a), newStop(a), newRestart(a), newLoad(a), newUnload(a), newDestroy(a),
+			newCat(a), newJournal(a), newListUnits(a), newListUnitFiles(a), newVerify(a),
 		}},
+		{groupCluster, []*cobra.Command{newStatus(a), newListMachines(a), newNode(a), newToken(a)}},
+		{groupMachine, []*cobra.Command{newInit(a), newJoin(a), newLeave(a), newReset(a)}},
+		{groupTool, []*cobra.Command{newContext(a), newHelp(a), newCompletion(a), newVersion(a)}},
 	}
 }
 
 // finish gives the commands what all have in common: flags that cannot be read
 // and arguments that do not fit are misuse of that verb, and errors know in
 // which verb they arose.
-func finish(a *app, cmd *cobra.Command) {
+func finish(cmd *cobra.Command) {
 	cmd.DisableFlagsInUseLine = true
+	cmd.SuggestionsMinimumDistance = 2
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &verbError{cmd.CommandPath(), misuse("%s", err)}
 	})
 	if args := cmd.Args; args != nil {
 		cmd.Args = func(cmd *cobra.Command, given []string) error {
-			if err := args(cmd, given); err != nil {
-				return &verbError{cmd.CommandPath(), misuse("%s", err)}
+			if args(cmd, given) != nil {
+				return &verbError{cmd.CommandPath(), misuse("these arguments do not fit: %s", cmd.UseLine())}
 			}
 			return nil
 		}
@@ -106,7 +115,7 @@ func finish(a *app, cmd *cobra.Command) {
 		}
 	}
 	for _, child := range cmd.Commands() {
-		finish(a, child)
+		finish(child)
 	}
 }
 

@@ -1,0 +1,305 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"argosy/internal/api/client"
+	"argosy/internal/api/wire"
+	"argosy/internal/cli/contexts"
+	"argosy/internal/cluster"
+)
+
+// fake is a cluster that answers from fields and notes what it was asked.
+type fake struct {
+	status   wire.Status
+	nodes    []wire.NodeView
+	units    []wire.UnitView
+	tokens   []cluster.Token
+	journals map[string][]string // by unit and node name
+	// watches are the messages of the first, second … watch; the server ends
+	// all but the last, which stays open.
+	watches [][]wire.Change
+	// watching is called when the last watch has nothing more to say.
+	watching func()
+	fail     map[string]error // by the verb of the request
+	done     string           // what requests say they did; "changed" if empty
+	stale    bool
+
+	mu       sync.Mutex
+	requests []string
+	target   contexts.Context
+}
+
+// ask notes a request and returns the error that it is to fail with.
+func (f *fake) ask(format string, args ...any) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	request := fmt.Sprintf(format, args...)
+	f.requests = append(f.requests, request)
+	verb, _, _ := strings.Cut(request, " ")
+	return f.fail[verb]
+}
+
+func (f *fake) Units(context.Context) (wire.List[wire.UnitView], error) {
+	list := wire.List[wire.UnitView]{Revision: 7, Items: slices.Clone(f.units), Stale: f.stale, Age: 12}
+	for i := range list.Items {
+		list.Items[i].Text = ""
+	}
+	return list, f.ask("units")
+}
+
+func (f *fake) Unit(_ context.Context, name cluster.UnitName) (wire.UnitView, error) {
+	if err := f.ask("unit %s", name); err != nil {
+		return wire.UnitView{}, err
+	}
+	for _, unit := range f.units {
+		if unit.Name == name {
+			return unit, nil
+		}
+	}
+	return wire.UnitView{}, cluster.Errorf(cluster.NotFound, "no unit %s", name)
+}
+
+func (f *fake) outcomes(names []cluster.UnitName, done string) []wire.Outcome {
+	if f.done != "" {
+		done = f.done
+	}
+	var all []wire.Outcome
+	for _, name := range names {
+		all = append(all, wire.Outcome{Name: name, Done: done})
+	}
+	return all
+}
+
+func (f *fake) Submit(_ context.Context, r wire.SubmitRequest) (wire.SubmitAnswer, error) {
+	var names []cluster.UnitName
+	note := ""
+	for _, unit := range r.Units {
+		names = append(names, unit.Name)
+		note += fmt.Sprintf(" %s:%s:%d", unit.Name, unit.Desired, len(unit.Text))
+	}
+	if len(r.Units) > 10 {
+		note = fmt.Sprintf(" %d units", len(r.Units))
+	}
+	done := "created"
+	if r.Replace {
+		note, done = " replace"+note, "replaced"
+	}
+	return wire.SubmitAnswer{Revision: 10, Units: f.outcomes(names, done)}, f.ask("submit%s", note)
+}
+
+func (f *fake) SetDesired(_ context.Context, r wire.DesiredRequest) (wire.DesiredAnswer, error) {
+	return wire.DesiredAnswer{Revision: 10, Units: f.outcomes(r.Names, "changed")}, f.ask("desired %s %s", r.Desired, r.Names)
+}
+
+func (f *fake) Destroy(_ context.Context, names []cluster.UnitName) (wire.DesiredAnswer, error) {
+	return wire.DesiredAnswer{Revision: 10, Units: f.outcomes(names, "destroyed")}, f.ask("destroy %s", names)
+}
+
+func (f *fake) Restart(_ context.Context, names []cluster.UnitName) (wire.DesiredAnswer, error) {
+	return wire.DesiredAnswer{Revision: 10, Units: f.outcomes(names, "changed")}, f.ask("restart %s", names)
+}
+
+func (f *fake) Status(context.Context) (wire.Status, error) { return f.status, f.ask("status") }
+
+func (f *fake) Nodes(context.Context) (wire.List[wire.NodeView], error) {
+	return wire.List[wire.NodeView]{Revision: 7, Items: f.nodes}, f.ask("nodes")
+}
+
+func (f *fake) PatchNode(_ context.Context, id cluster.NodeID, patch wire.NodePatch) (wire.NodeView, error) {
+	for _, node := range f.nodes {
+		if node.ID == id {
+			node.Labels = patch.Labels
+			return node, f.ask("patch %s %v", id.Short(), patch.Labels)
+		}
+	}
+	return wire.NodeView{}, f.ask("patch of nothing")
+}
+
+func (f *fake) RemoveNode(_ context.Context, id cluster.NodeID) error {
+	return f.ask("remove %s", id.Short())
+}
+
+func (f *fake) Init(_ context.Context, r wire.InitRequest) (wire.Identity, error) {
+	return wire.Identity{Cluster: "c1", Node: nodeID(1), Name: "node-1"}, f.ask("init %s %s", r.Name, r.Address)
+}
+
+func (f *fake) Join(_ context.Context, r wire.JoinRequest) (wire.Identity, error) {
+	return wire.Identity{Cluster: "c1", Node: nodeID(2), Name: "node-2"}, f.ask("join %s", r.Token)
+}
+func (f *fake) Leave(context.Context) error { return f.ask("leave") }
+func (f *fake) Reset(context.Context) error { return f.ask("reset") }
+
+func (f *fake) Tokens(context.Context) ([]cluster.Token, error) { return f.tokens, f.ask("tokens") }
+
+func (f *fake) CreateToken(_ context.Context, r wire.TokenRequest) (wire.TokenAnswer, error) {
+	return wire.TokenAnswer{Token: "argosy1-abc", Record: cluster.Token{ID: "t1", Uses: r.Uses, Expires: testNow().Add(r.TTL)}},
+		f.ask("createtoken %s %d", r.TTL, r.Uses)
+}
+
+func (f *fake) RemoveToken(_ context.Context, id string) error { return f.ask("rmtoken %s", id) }
+
+func (f *fake) Watch(ctx context.Context, _ cluster.Revision, each func(wire.Change) error) error {
+	if err := f.ask("watch"); err != nil {
+		return err
+	}
+	var messages []wire.Change
+	if len(f.watches) > 0 {
+		messages = f.watches[0]
+		f.watches = f.watches[1:]
+	}
+	for _, message := range messages {
+		if err := each(message); err != nil {
+			return err
+		}
+	}
+	if len(f.watches) > 0 {
+		return nil
+	}
+	if f.watching != nil {
+		f.watching()
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (f *fake) Journal(_ context.Context, q client.JournalQuery, each func(string) error) error {
+	if err := f.ask("journal %s %s %d %t", q.Unit, q.Node.Short(), q.Lines, q.Follow); err != nil {
+		return err
+	}
+	for _, line := range f.journals[string(q.Unit)] {
+		if err := each(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// testNow is the time of all tests.
+func testNow() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
+
+// nodeID makes the ID of a node whose short form is readable.
+func nodeID(n int) cluster.NodeID {
+	return cluster.NodeID(fmt.Sprintf("%08d%024d", n, n))
+}
+
+// threeNodes is a cluster of node-1 (leader), node-2 and node-3.
+func threeNodes() []wire.NodeView {
+	var nodes []wire.NodeView
+	for i := 1; i <= 3; i++ {
+		node := wire.NodeView{
+			Role: cluster.Server, Health: cluster.Ready, Leader: i == 1, Units: i,
+			Address: netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), Version: "v1", CPUs: 2, Memory: 4 << 30,
+		}
+		node.ID, node.Name = nodeID(i), fmt.Sprintf("node-%d", i)
+		nodes = append(nodes, node)
+	}
+	nodes[1].Labels = map[string]string{"region": "eu", "disk": "ssd"}
+	return nodes
+}
+
+const helloText = "[Unit]\nDescription=Hello\n\n[Service]\nExecStart=/bin/sleep inf\n"
+
+// hello is hello.service as the cluster has it, wanted so.
+func hello(desired cluster.Desired) wire.UnitView {
+	return wire.UnitView{
+		Unit: cluster.Unit{
+			Name: "hello.service", UID: "u1", Text: helloText, Hash: cluster.HashText(helloText),
+			Desired: desired, Created: testNow().Add(-time.Hour),
+		},
+		State: desired,
+	}
+}
+
+// placedOn places a unit on a node.
+func placedOn(view wire.UnitView, node int) wire.UnitView {
+	view.Placement = &cluster.Placement{
+		Unit: view.Name, UID: view.UID, Nodes: []cluster.NodeID{nodeID(node)}, Epoch: 1,
+		Reason: "least loaded of 3 nodes", Since: testNow().Add(-10 * time.Minute),
+	}
+	return view
+}
+
+// saying adds what a node says of the unit.
+func saying(view wire.UnitView, node int, active, sub string, pid int) wire.UnitView {
+	view.Statuses = append(slices.Clone(view.Statuses), cluster.Status{
+		Unit: view.Name, Node: nodeID(node), UID: view.UID, Hash: view.Hash, Epoch: 1, Restarts: view.Restarts,
+		Load: "loaded", Active: active, Sub: sub, MainPID: pid, Since: testNow().Add(-5 * time.Minute),
+	})
+	return view
+}
+
+func pending(view wire.UnitView, reason string) wire.UnitView {
+	view.Placement = &cluster.Placement{Unit: view.Name, UID: view.UID, Epoch: 1, Reason: reason, Since: testNow().Add(-time.Minute)}
+	view.Problem = reason
+	return view
+}
+
+// full is the first message of a watch.
+func full(units ...wire.UnitView) wire.Change {
+	return wire.Change{Revision: 10, Full: true, Units: units, Nodes: threeNodes()}
+}
+
+// later is a message that comes after it.
+func later(revision cluster.Revision, units ...wire.UnitView) wire.Change {
+	return wire.Change{Revision: revision, Units: units}
+}
+
+// result is what a command line did.
+type result struct {
+	code     int
+	out, err string
+}
+
+// session is one call of the command line.
+type session struct {
+	stdin    string
+	env      map[string]string
+	terminal bool
+	width    int
+}
+
+func (s session) run(t *testing.T, f *fake, args ...string) result {
+	t.Helper()
+	return s.runContext(t, t.Context(), f, args...)
+}
+
+func (s session) runContext(t *testing.T, ctx context.Context, f *fake, args ...string) result {
+	t.Helper()
+	var out, err bytes.Buffer
+	home := t.TempDir()
+	code := Run(ctx, args, Env{
+		Stdin: strings.NewReader(s.stdin), Stdout: &out, Stderr: &err,
+		Getenv: func(name string) string {
+			if value, ok := s.env[name]; ok {
+				return value
+			}
+			if name == "HOME" {
+				return home
+			}
+			return ""
+		},
+		IsTerminal: func(any) bool { return s.terminal },
+		Width:      s.width,
+		Now:        testNow,
+		Dial: func(_ context.Context, target contexts.Context) (Backend, error) {
+			f.target = target
+			return f, nil
+		},
+	})
+	return result{code, out.String(), err.String()}
+}
+
+// run calls the command line, piped, with the words of a line.
+func run(t *testing.T, f *fake, line string) result {
+	t.Helper()
+	return session{}.run(t, f, strings.Fields(line)...)
+}
