@@ -29,6 +29,11 @@ const (
 	Backdate = time.Hour
 	// csrMax bounds a certificate request, in bytes.
 	csrMax = 8 << 10
+	// secretMin is the shortest shared secret that an authority is derived
+	// from, in bytes. Whoever sees a certificate can try secrets at leisure.
+	secretMin = 16
+	// ownerMax bounds the name of a certificate's owner, in bytes.
+	ownerMax = 64
 )
 
 // Authority signs certificates. It is safe for concurrent use.
@@ -43,7 +48,7 @@ func NewAuthority(now time.Time) (*Authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make an authority's key: %w", err)
 	}
-	return selfSigned(key, now)
+	return selfSigned(key, now.Add(-Backdate), now.Add(authorityLife))
 }
 
 // AuthorityFromSecret derives an authority from a shared secret, so that all
@@ -51,6 +56,10 @@ func NewAuthority(now time.Time) (*Authority, error) {
 // signature differs each time; peers therefore trust the key, not the bytes.
 // The purpose keeps several authorities of one secret apart.
 func AuthorityFromSecret(secret, purpose string) (*Authority, error) {
+	if len(secret) < secretMin {
+		return nil, cluster.Errorf(cluster.Invalid, "the shared secret has %d characters; at least %d are needed", len(secret), secretMin).
+			WithHint("make one with: head -c 24 /dev/urandom | base64")
+	}
 	// 48 bytes reduced by the order of the curve are as good as uniform
 	// (FIPS 186-5, A.2.1).
 	seed, err := hkdf.Key(sha256.New, []byte(secret), []byte("argosy authority"), purpose, 48)
@@ -64,11 +73,12 @@ func AuthorityFromSecret(secret, purpose string) (*Authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("derive an authority's key: %w", err)
 	}
-	// A fixed date: the certificates of peers whose clocks differ overlap.
-	return selfSigned(key, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	// Fixed dates, because the peers of a static list start at the same instant
+	// with clocks that may not be set yet.
+	return selfSigned(key, time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2050, 1, 1, 0, 0, 0, 0, time.UTC))
 }
 
-func selfSigned(key *ecdsa.PrivateKey, now time.Time) (*Authority, error) {
+func selfSigned(key *ecdsa.PrivateKey, from, to time.Time) (*Authority, error) {
 	digest, err := keyDigest(key.Public())
 	if err != nil {
 		return nil, err
@@ -76,7 +86,7 @@ func selfSigned(key *ecdsa.PrivateKey, now time.Time) (*Authority, error) {
 	subject := pkix.Name{Organization: []string{"Argosy"}, CommonName: "cluster " + string(clusterID(digest))}
 	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
 		SerialNumber: new(big.Int).SetBytes(digest[:16]), Subject: subject, Issuer: subject,
-		NotBefore: now.Add(-Backdate), NotAfter: now.Add(authorityLife),
+		NotBefore: from, NotAfter: to,
 		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
 		KeyUsage:     x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		SubjectKeyId: digest[:20],
@@ -224,6 +234,12 @@ func (a *Authority) SignNode(req NodeCert, now time.Time) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkOwner("node", string(req.Node)); err != nil {
+		return nil, err
+	}
+	if !req.Address.IsValid() {
+		return nil, cluster.Errorf(cluster.Invalid, "certificate of node %s: it has no address", req.Node)
+	}
 	return a.sign(request.PublicKey, &x509.Certificate{
 		Subject:     pkix.Name{Organization: []string{"Argosy"}, CommonName: "node " + req.Name},
 		URIs:        []*url.URL{ownerURI(a.ID(), "node", string(req.Node))},
@@ -241,6 +257,9 @@ func (a *Authority) SignOperator(csr []byte, name string, life time.Duration, no
 	if err != nil {
 		return nil, err
 	}
+	if err := checkOwner("operator", name); err != nil {
+		return nil, err
+	}
 	return a.sign(request.PublicKey, &x509.Certificate{
 		Subject:   pkix.Name{Organization: []string{"Argosy"}, CommonName: "operator " + name},
 		URIs:      []*url.URL{ownerURI(a.ID(), "operator", name)},
@@ -254,6 +273,12 @@ func (a *Authority) SignOperator(csr []byte, name string, life time.Duration, no
 // daemon beside it, with a fresh key; both as PEM. Only etcd's own authority
 // is asked for these.
 func (a *Authority) SignEtcd(node cluster.NodeID, address netip.Addr, life time.Duration, now time.Time) (cert, key []byte, err error) {
+	if err := checkOwner("etcd member", string(node)); err != nil {
+		return nil, nil, err
+	}
+	if !address.IsValid() {
+		return nil, nil, cluster.Errorf(cluster.Invalid, "certificate of etcd member %s: it has no address", node)
+	}
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, err
@@ -286,6 +311,21 @@ func (a *Authority) sign(public crypto.PublicKey, cert *x509.Certificate) ([]byt
 		return nil, fmt.Errorf("sign a certificate: %w", err)
 	}
 	return encodePEM("CERTIFICATE", der), nil
+}
+
+// checkOwner refuses names that would read as something else in the URI of a
+// certificate or in a log. A joining node brings its own ID.
+func checkOwner(kind, name string) error {
+	if name == "" || len(name) > ownerMax {
+		return cluster.Errorf(cluster.Invalid, "certificate of %s %.40q: the name must have 1 to %d characters", kind, name, ownerMax)
+	}
+	for _, r := range name {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		if !letter && !strings.ContainsRune("-_.@", r) {
+			return cluster.Errorf(cluster.Invalid, "certificate of %s %q: %q is not allowed; use letters, digits and -_.@", kind, name, r)
+		}
+	}
+	return nil
 }
 
 func ownerURI(id cluster.ID, kind, name string) *url.URL {

@@ -85,7 +85,7 @@ func verifyPeer(cert *x509.Certificate, authority *x509.Certificate, usage x509.
 	if now.After(cert.NotAfter) || now.Before(cert.NotBefore) {
 		return cluster.Errorf(cluster.Denied, "the certificate of %q is valid from %s to %s, and now is %s", cert.Subject.CommonName,
 			cert.NotBefore.UTC().Format(time.RFC3339), cert.NotAfter.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339)).
-			WithHint("check the clocks; a node whose certificate expired while it was off joins again after: argosy reset")
+			WithHint("check the clocks; a node that was off for less than 90 days renews its certificate by itself, later it must join again after: argosy reset")
 	}
 	// The pool holds our key under whatever bytes the authority's certificate
 	// has here, so one that was signed under other bytes of it verifies too.

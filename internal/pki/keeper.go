@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -60,15 +61,21 @@ func NewKey() (*ecdsa.PrivateKey, []byte, error) {
 }
 
 // LoadOrNewKey returns the key that an earlier attempt to join has left in
-// dir, or a new one: a retry must come with the same key to be known.
+// dir, or a new one: a retry must come with the same key to be known. A key that
+// is there but cannot be read is never replaced, since it may be an identity's.
 func LoadOrNewKey(dir string) (*ecdsa.PrivateKey, []byte, error) {
-	text, err := os.ReadFile(filepath.Join(dir, keyFile))
-	block, _ := pem.Decode(text)
-	if err == nil && block != nil {
-		if key, err := parseKey(block.Bytes); err == nil {
-			csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
-			return key, csr, err
+	path := filepath.Join(dir, keyFile)
+	text, err := os.ReadFile(path)
+	if err == nil {
+		key, err := keyFromPEM(text)
+		if err != nil {
+			return nil, nil, damaged(dir, fmt.Errorf("%s: %w", keyFile, err))
 		}
+		csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
+		return key, csr, err
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, err
 	}
 	key, csr, err := NewKey()
 	if err != nil {
@@ -94,54 +101,108 @@ func Exists(dir string) bool {
 	return err == nil
 }
 
-// Save makes the key in dir (see LoadOrNewKey) an identity.
+// Save makes the key in dir (see LoadOrNewKey) an identity. An attempt that
+// fails leaves no identity: identity.json comes last, and only after the rest.
 func Save(dir string, id Identity, certPEM, caPEM []byte) error {
 	text, err := json.MarshalIndent(id, "", "  ")
 	if err != nil {
 		return err
 	}
-	return errors.Join(
-		writeFile(filepath.Join(dir, certFile), certPEM, 0o600),
-		writeFile(filepath.Join(dir, caFile), caPEM, 0o600),
-		writeFile(filepath.Join(dir, identityFile), append(text, '\n'), 0o600))
+	for _, file := range []struct {
+		name string
+		text []byte
+	}{{certFile, certPEM}, {caFile, caPEM}, {identityFile, append(text, '\n')}} {
+		if err := writeFile(filepath.Join(dir, file.name), file.text, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// Load reads the identity in dir and checks that its parts belong together.
-func Load(dir string) (*Keeper, error) {
-	damaged := func(err error) error {
-		return cluster.Errorf(cluster.Internal, "the identity in %s is damaged: %w", dir, err).
-			WithHint("run argosy reset on this node, then join again")
+// Remove removes the identity in dir with its key. identity.json goes first, so
+// that a removal that is cut short leaves no identity rather than a damaged one.
+func Remove(dir string) error {
+	if err := os.Remove(filepath.Join(dir, identityFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
+	return os.RemoveAll(dir)
+}
+
+// damaged is the error about an identity whose parts are not all there or do
+// not belong together. Making a new one in its place is left to a person: the
+// node may hold data of its cluster.
+func damaged(dir string, err error) error {
+	return cluster.Errorf(cluster.Internal, "the identity in %s is damaged: %w", dir, err).
+		WithHint("run argosy reset on this node, then join again")
+}
+
+// Load reads the identity in dir and checks that its parts belong together. An
+// expired certificate is no damage: it can be renewed. The error is NotFound if
+// there is no identity.
+func Load(dir string) (*Keeper, error) {
+	if !Exists(dir) {
+		return nil, cluster.Errorf(cluster.NotFound, "no identity in %s: this node is in no cluster", dir).
+			WithHint("argosy init makes a cluster, argosy join TOKEN enters one")
+	}
+	k, err := load(dir)
+	if err != nil {
+		return nil, damaged(dir, err)
+	}
+	return k, nil
+}
+
+func load(dir string) (*Keeper, error) {
 	var files [4][]byte
 	for i, name := range []string{identityFile, keyFile, certFile, caFile} {
 		text, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
-			return nil, damaged(err)
+			return nil, err
 		}
 		files[i] = text
 	}
 	k := &Keeper{dir: dir}
-	if err := json.Unmarshal(files[0], &k.id); err != nil {
-		return nil, damaged(err)
-	}
-	block, _ := pem.Decode(files[1])
-	if block == nil {
-		return nil, damaged(errors.New("the key is no PEM"))
-	}
 	var err error
-	if k.key, err = parseKey(block.Bytes); err != nil {
-		return nil, damaged(err)
+	if k.id, err = parseIdentity(files[0]); err != nil {
+		return nil, fmt.Errorf("%s: %w", identityFile, err)
+	}
+	if k.key, err = keyFromPEM(files[1]); err != nil {
+		return nil, fmt.Errorf("%s: %w", keyFile, err)
 	}
 	if k.ca, err = parseCert(files[3]); err != nil {
-		return nil, damaged(err)
+		return nil, fmt.Errorf("%s: %w", caFile, err)
 	}
 	if id, err := AuthorityID(k.ca); err != nil || id != k.id.Cluster {
-		return nil, damaged(fmt.Errorf("its authority is that of cluster %s, not %s", id, k.id.Cluster))
+		return nil, fmt.Errorf("its authority is that of cluster %s, not %s", id, k.id.Cluster)
 	}
-	if err := k.use(files[2]); err != nil {
-		return nil, damaged(err)
+	cert, err := parseCert(files[2])
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", certFile, err)
 	}
-	return k, nil
+	// At a time when it was valid, since now it may have expired.
+	if err := verifyPeer(cert, k.ca, x509.ExtKeyUsageClientAuth, cert.NotAfter); err != nil {
+		return nil, fmt.Errorf("%s: %w", certFile, err)
+	}
+	return k, k.use(cert)
+}
+
+// parseIdentity reads identity.json.
+func parseIdentity(text []byte) (Identity, error) {
+	var id Identity
+	if err := json.Unmarshal(text, &id); err != nil {
+		return Identity{}, err
+	}
+	if id.Cluster == "" || id.Node == "" {
+		return Identity{}, errors.New("it names no cluster or no node")
+	}
+	return id, nil
+}
+
+func keyFromPEM(text []byte) (*ecdsa.PrivateKey, error) {
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, cluster.Errorf(cluster.Invalid, "a key that is no PEM")
+	}
+	return parseKey(block.Bytes)
 }
 
 func parseCert(text []byte) (*x509.Certificate, error) {
@@ -152,11 +213,14 @@ func parseCert(text []byte) (*x509.Certificate, error) {
 	return x509.ParseCertificate(block.Bytes)
 }
 
-// use makes a certificate the current one, if it belongs to the key.
-func (k *Keeper) use(certPEM []byte) error {
-	cert, err := parseCert(certPEM)
+// use makes a certificate the current one, if it is the node's own.
+func (k *Keeper) use(cert *x509.Certificate) error {
+	caller, _, err := owner(cert)
 	if err != nil {
 		return err
+	}
+	if caller.Kind == Node && caller.Node != k.id.Node || caller.Kind == Operator && caller.Name != k.id.Name {
+		return cluster.Errorf(cluster.Invalid, "the certificate is that of %s, not of node %s", caller, k.id.Node)
 	}
 	if !k.key.PublicKey.Equal(cert.PublicKey) {
 		return cluster.Errorf(cluster.Invalid, "the certificate does not belong to the node's key")
@@ -173,6 +237,9 @@ func (k *Keeper) Identity() Identity { return k.id }
 
 // Leaf returns the current certificate.
 func (k *Keeper) Leaf() *x509.Certificate { return k.current().Leaf }
+
+// Expires returns when the current certificate does.
+func (k *Keeper) Expires() time.Time { return k.Leaf().NotAfter }
 
 // CAPEM returns the certificate of the cluster's authority.
 func (k *Keeper) CAPEM() []byte { return encodePEM("CERTIFICATE", k.ca.Raw) }
@@ -201,10 +268,19 @@ func (k *Keeper) ServerTLS() *tls.Config {
 	return cfg
 }
 
-// ClientTLS returns the settings for calling other nodes of the cluster.
+// ClientTLS returns the settings for calling other nodes of the cluster. While
+// the node's own certificate is expired it calls without one.
 func (k *Keeper) ClientTLS() *tls.Config {
 	cfg := baseTLS()
-	cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return k.current(), nil }
+	cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		cert := k.current()
+		if time.Now().After(cert.Leaf.NotAfter) {
+			// It would be refused. Without one the node can still ask for a
+			// renewal (Authority.ExpiredOwner).
+			return &tls.Certificate{}, nil
+		}
+		return cert, nil
+	}
 	return verifyServer(cfg, func(leaf *x509.Certificate, _ []*x509.Certificate) error {
 		return verifyPeer(leaf, k.ca, x509.ExtKeyUsageServerAuth, time.Now())
 	})
@@ -245,7 +321,7 @@ func (k *Keeper) Replace(certPEM []byte) error {
 	if err := verifyPeer(cert, k.ca, x509.ExtKeyUsageServerAuth, time.Now()); err != nil {
 		return err
 	}
-	if err := k.use(certPEM); err != nil {
+	if err := k.use(cert); err != nil {
 		return err
 	}
 	return writeFile(filepath.Join(k.dir, certFile), certPEM, 0o600)
@@ -261,10 +337,15 @@ func RenewAt(cert *x509.Certificate, seed uint64) time.Time {
 	return issued.Add(time.Duration(part * float64(life)))
 }
 
-// Renewer gets a new certificate for the node's key.
+// Renewer gets a new certificate for the node's key. It is told the current one
+// (PEM) too, which speaks for the node if it has expired.
 type Renewer interface {
-	RenewCertificate(ctx context.Context, csr []byte) (certPEM []byte, err error)
+	RenewCertificate(ctx context.Context, csr, current []byte) (certPEM []byte, err error)
 }
+
+// lookEvery is the longest that Rotate waits before it looks at the calendar
+// again: timers stand still while a machine is suspended.
+const lookEvery = time.Hour
 
 // Rotate renews the keeper's certificate before it expires, until ctx ends,
 // and returns ctx's error. An attempt that goes wrong is repeated, with time
@@ -276,13 +357,13 @@ func Rotate(ctx context.Context, k *Keeper, renewer Renewer, log *slog.Logger) e
 	}
 	return loop.New("certificate", log, func(ctx context.Context) (time.Duration, error) {
 		if wait := time.Until(RenewAt(k.Leaf(), seed)); wait > 0 {
-			return wait, nil
+			return min(wait, lookEvery), nil
 		}
 		csr, err := k.CSR()
 		if err != nil {
 			return 0, err
 		}
-		cert, err := renewer.RenewCertificate(ctx, csr)
+		cert, err := renewer.RenewCertificate(ctx, csr, encodePEM("CERTIFICATE", k.Leaf().Raw))
 		if err != nil {
 			return 0, fmt.Errorf("renew the certificate that expires at %s: %w", k.Leaf().NotAfter.UTC().Format(time.RFC3339), err)
 		}
@@ -290,7 +371,8 @@ func Rotate(ctx context.Context, k *Keeper, renewer Renewer, log *slog.Logger) e
 			return 0, err
 		}
 		log.Info("certificate renewed", "expires", k.Leaf().NotAfter)
-		return time.Until(RenewAt(k.Leaf(), seed)), nil
+		// At least a moment, however short the life that the server gave.
+		return max(time.Second, min(time.Until(RenewAt(k.Leaf(), seed)), lookEvery)), nil
 	}).Run(ctx)
 }
 
@@ -311,5 +393,14 @@ func writeFile(path string, text []byte, mode os.FileMode) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	return os.Rename(temp.Name(), path)
+	if err := os.Rename(temp.Name(), path); err != nil {
+		return err
+	}
+	// The rename itself must survive a power cut.
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
 }

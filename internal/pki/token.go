@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
+	"net"
 	"strings"
 	"time"
 
@@ -82,7 +83,7 @@ func ParseToken(text string) (Token, error) {
 	if !ok {
 		return refuse("it does not begin with %q", tokenPrefix)
 	}
-	raw, err := base64.RawURLEncoding.DecodeString(body)
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(body)
 	if err != nil || len(raw) < 5 {
 		return refuse("it was cut or changed")
 	}
@@ -95,9 +96,14 @@ func ParseToken(text string) (Token, error) {
 	if err := json.Unmarshal(payload, &t); err != nil {
 		return refuse("%v", err)
 	}
+	for _, address := range t.Addresses {
+		if host, port, err := net.SplitHostPort(address); err != nil || host == "" || port == "" {
+			return refuse("address %.60q is not host:port", address)
+		}
+	}
 	digest, err := hex.DecodeString(t.CADigest)
 	switch {
-	case err != nil || len(digest) != sha256.Size:
+	case err != nil || len(digest) != sha256.Size || strings.ToLower(t.CADigest) != t.CADigest:
 		return refuse("the digest of the authority is no SHA-256")
 	case clusterID([sha256.Size]byte(digest)) != t.Cluster:
 		return refuse("cluster %.40s is not that of its authority", t.Cluster)

@@ -183,10 +183,11 @@ func (n *NodeClient) Slices(ctx context.Context, after cluster.Revision, each fu
 	return stream(ctx, n.Client, request{method: http.MethodGet, path: fill(wire.PathSlice, string(n.node)), query: query}, each)
 }
 
-// RenewCertificate gets a new certificate for the node's key.
-func (n *NodeClient) RenewCertificate(ctx context.Context, csr []byte) ([]byte, error) {
+// RenewCertificate gets a new certificate for the node's key; current is the one
+// that it has (PEM), which may have expired.
+func (n *NodeClient) RenewCertificate(ctx context.Context, csr, current []byte) ([]byte, error) {
 	var answer wire.CertAnswer
-	err := n.call(ctx, request{method: http.MethodPost, path: fill(wire.PathCert, string(n.node)), body: wire.CertRequest{CSR: csr}}, &answer)
+	err := n.call(ctx, request{method: http.MethodPost, path: fill(wire.PathCert, string(n.node)), body: wire.CertRequest{CSR: csr, Current: current}}, &answer)
 	return answer.Certificate, err
 }
 

@@ -175,6 +175,9 @@ type AdmitAnswer struct {
 // CertRequest asks for a new certificate for the node's own name.
 type CertRequest struct {
 	CSR []byte `json:"csr"` // DER
+	// Current is the certificate that the node has (PEM). It speaks for the
+	// node if it has expired and the call therefore comes without one.
+	Current []byte `json:"current,omitempty"`
 }
 
 // CertAnswer carries it.
