@@ -1,0 +1,213 @@
+// Package etcdstore is the real store: etcd, over mutual TLS. It implements
+// store.Store and the membership of etcd that the engine works with.
+//
+// It never repeats a transaction whose outcome it does not know; it says so.
+package etcdstore
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+
+	"argosy/internal/cluster"
+	"argosy/internal/store"
+)
+
+// How soon a server that lost power is left for another.
+const (
+	dialMax        = 2 * time.Second
+	keepAliveEvery = 2 * time.Second
+	keepAliveMax   = 2 * time.Second
+	messageMax     = 64 << 20 // bytes of a listing of everything
+)
+
+// Config says where etcd is and who asks.
+type Config struct {
+	Endpoints []string // https://host:port of voters
+	TLS       *tls.Config
+}
+
+// Store is a client of etcd. It is safe for concurrent use.
+type Store struct{ client *clientv3.Client }
+
+var _ store.Store = (*Store)(nil)
+
+// Open makes a client; it does not connect yet. Close it.
+func Open(cfg Config) (*Store, error) {
+	client, err := clientv3.New(clientv3.Config{
+		Endpoints: cfg.Endpoints, TLS: cfg.TLS, DialTimeout: dialMax,
+		DialKeepAliveTime: keepAliveEvery, DialKeepAliveTimeout: keepAliveMax, PermitWithoutStream: true,
+		MaxCallRecvMsgSize: messageMax,
+		Logger:             zap.NewNop(), // its errors come back to us as errors
+	})
+	if err != nil {
+		return nil, cluster.Errorf(cluster.Internal, "open etcd's client: %w", err)
+	}
+	return &Store{client}, nil
+}
+
+// Close ends the client and its watches.
+func (s *Store) Close() error { return s.client.Close() }
+
+// SetEndpoints replaces the servers to ask.
+func (s *Store) SetEndpoints(endpoints []string) { s.client.SetEndpoints(endpoints...) }
+
+// List implements store.Store.
+func (s *Store) List(ctx context.Context, prefix string) ([]store.Item, cluster.Revision, error) {
+	response, err := s.client.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithSort(clientv3.SortByKey, clientv3.SortAscend))
+	if err != nil {
+		return nil, 0, readError("list", err)
+	}
+	items := make([]store.Item, 0, len(response.Kvs))
+	for _, kv := range response.Kvs {
+		items = append(items, item(kv))
+	}
+	return items, cluster.Revision(response.Header.Revision), nil
+}
+
+func item(kv *mvccpb.KeyValue) store.Item {
+	return store.Item{
+		Key: string(kv.Key), Value: kv.Value,
+		Created: cluster.Revision(kv.CreateRevision), Changed: cluster.Revision(kv.ModRevision),
+	}
+}
+
+// Commit implements store.Store.
+func (s *Store) Commit(ctx context.Context, txn store.Txn) (cluster.Revision, bool, error) {
+	if err := store.CheckTxn(txn); err != nil {
+		return 0, false, err
+	}
+	var conds []clientv3.Cmp
+	for _, c := range txn.If {
+		subject := clientv3.ModRevision(c.Key)
+		if c.OnCreated {
+			subject = clientv3.CreateRevision(c.Key)
+		}
+		conds = append(conds, clientv3.Compare(subject, "=", int64(c.Revision)))
+	}
+	var ops []clientv3.Op
+	for _, op := range txn.Then {
+		if op.Delete {
+			ops = append(ops, clientv3.OpDelete(op.Key))
+		} else {
+			ops = append(ops, clientv3.OpPut(op.Key, string(op.Value)))
+		}
+	}
+	response, err := s.client.Txn(ctx).If(conds...).Then(ops...).Commit()
+	if err != nil {
+		return 0, false, commitError(err)
+	}
+	return cluster.Revision(response.Header.Revision), response.Succeeded, nil
+}
+
+// Compact implements store.Store.
+func (s *Store) Compact(ctx context.Context, rev cluster.Revision) error {
+	_, err := s.client.Compact(ctx, int64(rev))
+	switch {
+	case errors.Is(err, rpctypes.ErrCompacted):
+		return store.ErrCompacted
+	case errors.Is(err, rpctypes.ErrFutureRev):
+		return cluster.Errorf(cluster.Invalid, "store: compact to revision %d, which is not reached yet", rev)
+	case err != nil:
+		return readError("compact", err)
+	}
+	return nil
+}
+
+// readError gives the failure of something that may be repeated its kind.
+func readError(operation string, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	return cluster.Errorf(cluster.Unavailable, "store: %s: %w", operation, err)
+}
+
+// commitError tells a transaction that was refused from one whose outcome is
+// not known: the first can be repeated.
+func commitError(err error) error {
+	switch {
+	case errors.Is(err, rpctypes.ErrRequestTooLarge), errors.Is(err, rpctypes.ErrTooManyOps), errors.Is(err, rpctypes.ErrDuplicateKey):
+		return cluster.Errorf(cluster.Invalid, "store: commit: %w", err)
+	case errors.Is(err, rpctypes.ErrNoSpace):
+		return cluster.Errorf(cluster.Unavailable, "store: the database is full: %w", err).WithHint("destroy what is not needed; argosy status shows the size")
+	case errors.Is(err, rpctypes.ErrNoLeader), errors.Is(err, rpctypes.ErrTooManyRequests):
+		return cluster.Errorf(cluster.Unavailable, "store: commit: %w", err)
+	}
+	return cluster.Errorf(cluster.Unknown, "store: commit: it is not known whether it happened: %w", err)
+}
+
+// watch adapts etcd's stream.
+type watch struct {
+	c   chan store.Batch
+	err error // set before c is closed
+}
+
+func (w *watch) C() <-chan store.Batch { return w.c }
+func (w *watch) Err() error            { return w.err }
+
+// Watch implements store.Store. It ends when etcd has no leader: a watch that
+// is fed by a server without quorum would look alive.
+func (s *Store) Watch(ctx context.Context, prefix string, after cluster.Revision) store.Watch {
+	w := &watch{c: make(chan store.Batch)}
+	go func() {
+		defer close(w.c)
+		w.err = s.stream(ctx, prefix, after, w.c)
+	}()
+	return w
+}
+
+func (s *Store) stream(ctx context.Context, prefix string, after cluster.Revision, out chan<- store.Batch) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	responses := s.client.Watch(clientv3.WithRequireLeader(ctx), prefix,
+		clientv3.WithPrefix(), clientv3.WithRev(int64(after)+1), clientv3.WithProgressNotify())
+	for response := range responses {
+		if response.CompactRevision != 0 {
+			return store.ErrCompacted
+		}
+		if err := response.Err(); err != nil {
+			return readError("watch", err)
+		}
+		batch := batchOf(response)
+		if batch.Revision == 0 {
+			continue
+		}
+		select {
+		case out <- batch:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return cluster.Errorf(cluster.Unavailable, "store: the watch ended")
+}
+
+// batchOf converts a response. While a watch catches up, the header is ahead
+// of the events, so only the header of a progress notification counts.
+func batchOf(response clientv3.WatchResponse) store.Batch {
+	var batch store.Batch
+	if response.IsProgressNotify() {
+		batch.Revision = cluster.Revision(response.Header.Revision)
+	}
+	for _, e := range response.Events {
+		event := store.Event{Item: item(e.Kv), Deleted: e.Type == clientv3.EventTypeDelete}
+		if event.Deleted {
+			event.Value, event.Created = nil, 0
+		}
+		batch.Revision = event.Changed
+		batch.Events = append(batch.Events, event)
+	}
+	return batch
+}
+
+// wrap names what was asked of the membership.
+func wrap(operation string, err error) error { return fmt.Errorf("etcd: %s: %w", operation, err) }
