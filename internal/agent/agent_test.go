@@ -1,0 +1,646 @@
+package agent_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"argosy/internal/agent"
+	"argosy/internal/api/wire"
+	"argosy/internal/cluster"
+	"argosy/internal/loop"
+	"argosy/internal/systemd/systemdtest"
+)
+
+// hub is a cluster as one node sees it: sessions, a slice, records of status.
+type hub struct {
+	mu       sync.Mutex
+	down     bool // no call gets through
+	revision cluster.Revision
+	session  cluster.Session
+	units    map[cluster.UnitName]cluster.Assignment
+	records  map[cluster.UnitName]cluster.Status
+	reports  []cluster.Report
+	updates  int
+	mute     bool // slices are not served
+	news     chan struct{}
+}
+
+var errDown = cluster.Errorf(cluster.Unavailable, "no server can be reached")
+
+func newHub() *hub {
+	return &hub{
+		revision: 10, units: map[cluster.UnitName]cluster.Assignment{},
+		records: map[cluster.UnitName]cluster.Status{}, news: make(chan struct{}),
+	}
+}
+
+// change changes the cluster and wakes every stream.
+func (h *hub) change(f func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f()
+	h.revision++
+	close(h.news)
+	h.news = make(chan struct{})
+}
+
+func (h *hub) assign(name cluster.UnitName, text string, more ...func(*cluster.Assignment)) {
+	h.change(func() {
+		h.units[name] = assignment(name, text, more...)
+	})
+}
+
+func assignment(name cluster.UnitName, text string, more ...func(*cluster.Assignment)) cluster.Assignment {
+	a := cluster.Assignment{Name: name, UID: "u1", Text: text, Hash: cluster.HashText(text), Desired: cluster.Launched, Epoch: 1}
+	for _, m := range more {
+		m(&a)
+	}
+	return a
+}
+
+func (h *hub) drop(name cluster.UnitName) { h.change(func() { delete(h.units, name) }) }
+
+func (h *hub) record(name cluster.UnitName) (cluster.Status, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s, ok := h.records[name]
+	return s, ok
+}
+
+func (h *hub) Renew(_ context.Context, s cluster.Session) (cluster.Session, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.down {
+		return s, errDown
+	}
+	if h.session.Dead && h.session.Incarnation == s.Incarnation {
+		return h.session, cluster.Errorf(cluster.Conflict, "session was declared dead")
+	}
+	h.revision++
+	s.Revision = h.revision
+	h.session = s
+	return s, nil
+}
+
+func (h *hub) Report(_ context.Context, r cluster.Report) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.down {
+		return errDown
+	}
+	h.reports = append(h.reports, r)
+	return nil
+}
+
+func (h *hub) Statuses(_ context.Context, u wire.StatusUpdate) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.down {
+		return errDown
+	}
+	h.updates++
+	if u.Full {
+		clear(h.records)
+	}
+	for _, s := range u.Put {
+		h.records[s.Unit] = s
+	}
+	for _, name := range u.Gone {
+		delete(h.records, name)
+	}
+	return nil
+}
+
+func (h *hub) Slices(ctx context.Context, _ cluster.Revision, each func(wire.SliceUpdate) error) error {
+	for {
+		h.mu.Lock()
+		if h.down || h.mute {
+			h.mu.Unlock()
+			return errDown
+		}
+		update := wire.SliceUpdate{Full: true, Generation: h.revision}
+		for _, a := range h.units {
+			update.Put = append(update.Put, a)
+		}
+		news := h.news
+		h.mu.Unlock()
+		if err := each(update); err != nil {
+			return err
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// machine is one node: a systemd and a folder that outlive its daemons.
+type machine struct {
+	t    *testing.T
+	hub  *hub
+	fake *systemdtest.Fake
+	dir  string
+	boot int
+	stop func()
+	a    *agent.Agent
+}
+
+func newMachine(t *testing.T) *machine {
+	m := &machine{t: t, hub: newHub(), fake: systemdtest.NewFake(), dir: t.TempDir()}
+	t.Cleanup(func() {
+		if m.stop != nil {
+			m.stop()
+		}
+	})
+	return m
+}
+
+// start starts the daemon.
+func (m *machine) start() {
+	m.t.Helper()
+	m.a = agent.New(agent.Config{
+		Node: "n1", Timings: cluster.DefaultTimings(), Dir: m.dir, BootID: fmt.Sprint("boot", m.boot), Version: "test",
+	}, agent.Deps{Uplink: m.hub, Manager: m.fake, Journal: m.fake})
+	ctx, cancel := context.WithCancel(m.t.Context())
+	done := make(chan error, 1)
+	go func() { done <- m.a.Run(ctx) }()
+	m.stop = func() {
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			m.t.Errorf("the agent ended with %v", err)
+		}
+		m.stop = nil
+	}
+}
+
+// powerCut ends everything on the machine at once.
+func (m *machine) powerCut() {
+	m.stop()
+	m.fake.Crash()
+	m.boot++
+}
+
+// pass lets simulated time go by.
+func (m *machine) pass(d time.Duration) {
+	m.t.Helper()
+	if err := loop.Sleep(m.t.Context(), d); err != nil {
+		m.t.Fatal(err)
+	}
+	synctest.Wait()
+}
+
+// running fails unless exactly the named units have a process.
+func (m *machine) running(want ...cluster.UnitName) {
+	m.t.Helper()
+	got := []cluster.UnitName{}
+	for name := range m.fake.Processes() {
+		got = append(got, name)
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if diff := cmp.Diff(append([]cluster.UnitName{}, want...), got); diff != "" {
+		m.t.Errorf("running units (-want +got):\n%s%s", diff, m.fake)
+	}
+}
+
+func (m *machine) status(name cluster.UnitName) cluster.Status {
+	m.t.Helper()
+	s, ok := m.hub.record(name)
+	if !ok {
+		m.t.Fatalf("no status of %s\n%s", name, m.fake)
+	}
+	return s
+}
+
+const daemon = "[Service]\nExecStart=/usr/bin/daemon\n"
+
+// inBubble runs a test on one machine in simulated time.
+func inBubble(t *testing.T, f func(t *testing.T, m *machine)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { f(t, newMachine(t)) })
+}
+
+func TestAUnitIsStartedShownAndTakenAway(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.start()
+		m.hub.assign("web.service", daemon)
+		m.pass(time.Second)
+		m.running("web.service")
+		s := m.status("web.service")
+		want := cluster.Status{
+			Unit: "web.service", Node: "n1", UID: "u1", Hash: cluster.HashText(daemon), Epoch: 1,
+			Load: "loaded", Active: "active", Sub: "running", MainPID: m.fake.Processes()["web.service"], Since: s.Since,
+		}
+		if diff := cmp.Diff(want, s); diff != "" {
+			t.Errorf("status (-want +got):\n%s", diff)
+		}
+		if n := m.fake.Calls("reload"); n != 0 {
+			t.Errorf("a new unit cost %d reloads", n)
+		}
+		m.hub.drop("web.service")
+		m.pass(time.Second)
+		m.running()
+		if got := m.fake.String(); got != "" {
+			t.Errorf("left behind:\n%s", got)
+		}
+		if s, ok := m.hub.record("web.service"); ok {
+			t.Errorf("its record stayed: %+v", s)
+		}
+	})
+}
+
+func TestNothingStopsWhileTheClusterIsAway(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.start()
+		m.hub.assign("web.service", daemon)
+		m.pass(time.Second)
+		before := m.fake.Processes()
+		m.hub.change(func() { m.hub.down = true })
+		m.pass(time.Hour)
+		if diff := cmp.Diff(before, m.fake.Processes()); diff != "" {
+			t.Errorf("processes after an hour (-before +after):\n%s", diff)
+		}
+		m.hub.change(func() { m.hub.down = false; m.hub.session.Dead = true })
+		m.pass(30 * time.Second)
+		if diff := cmp.Diff(before, m.fake.Processes()); diff != "" {
+			t.Errorf("processes after the return (-before +after):\n%s", diff)
+		}
+	})
+}
+
+func TestARestartOfTheDaemonDisturbsNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.start()
+		m.hub.assign("web.service", daemon, func(a *cluster.Assignment) { a.Restarts = 3 })
+		m.hub.assign("once.service", "[Service]\nType=oneshot\nExecStart=/bin/true\n")
+		m.hub.assign("broken.service", "[Service]\nType=oneshot\nExecStart=/bin/false\n")
+		m.pass(5 * time.Second)
+		before, starts, stops := m.fake.Processes(), m.fake.Calls("start"), m.fake.Calls("stop")
+		for range 3 {
+			m.stop()
+			m.start()
+			m.pass(20 * time.Second)
+		}
+		if diff := cmp.Diff(before, m.fake.Processes()); diff != "" {
+			t.Errorf("processes (-before +after):\n%s", diff)
+		}
+		if m.fake.Calls("start") != starts || m.fake.Calls("stop") != stops || m.fake.Calls("restart") != 0 || m.fake.Calls("reload") != 0 {
+			t.Errorf("the restarts of the daemon cost %d starts, %d stops, %d restarts, %d reloads",
+				m.fake.Calls("start")-starts, m.fake.Calls("stop")-stops, m.fake.Calls("restart"), m.fake.Calls("reload"))
+		}
+		if s := m.status("broken.service"); s.Active != "failed" || len(s.Log) == 0 {
+			t.Errorf("the failure is not shown any more: %+v", s)
+		}
+	})
+}
+
+func TestAHangingStartDelaysNothingElse(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.start()
+		m.pass(time.Second)
+		m.hub.change(func() {
+			for i := range 40 {
+				name := cluster.UnitName(fmt.Sprintf("hang%02d.service", i))
+				m.hub.units[name] = assignment(name, "[Service]\nType=notify\nExecStart=/usr/bin/daemon\n")
+			}
+			m.hub.units["web.service"] = assignment("web.service", daemon)
+		})
+		m.pass(5 * time.Second)
+		if s := m.status("web.service"); s.Active != "active" {
+			t.Errorf("web.service is %s", s.Active)
+		}
+		if s := m.status("hang00.service"); s.Active != "activating" {
+			t.Errorf("a hanging start is shown as %s", s.Active)
+		}
+		m.hub.drop("hang00.service")
+		m.pass(2 * time.Second)
+		if _, ok := m.hub.record("hang00.service"); ok {
+			t.Error("a hanging start cannot be taken away")
+		}
+		m.pass(5 * time.Minute)
+		if s := m.status("hang01.service"); s.Active != "failed" || s.Result != "timeout" || m.fake.Calls("start") != 41 {
+			t.Errorf("after its time a start is %s/%s; %d starts", s.Active, s.Result, m.fake.Calls("start"))
+		}
+	})
+}
+
+func TestAFailureShowsTheLastLines(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.start()
+		m.hub.assign("bad.service", "[Service]\nType=oneshot\nExecStart=/bin/false\n")
+		m.pass(3 * time.Second)
+		s := m.status("bad.service")
+		if s.Active != "failed" || s.Result != "exit-code" || s.ExitCode != 1 || s.Problem == "" || s.UID != "u1" || s.Epoch != 1 {
+			t.Errorf("status %+v", s)
+		}
+		if !strings.Contains(strings.Join(s.Log, "\n"), "status=1") {
+			t.Errorf("log %q", s.Log)
+		}
+		m.pass(time.Hour)
+		if n := m.fake.Calls("start"); n != 1 {
+			t.Errorf("it was started %d times", n)
+		}
+	})
+}
+
+func TestARestartIsProvenByANewProcess(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.start()
+		m.hub.assign("web.service", daemon)
+		m.pass(time.Second)
+		before := m.status("web.service")
+		m.hub.assign("web.service", daemon, func(a *cluster.Assignment) { a.Restarts = 1 })
+		m.pass(time.Second)
+		after := m.status("web.service")
+		if after.MainPID == before.MainPID || after.MainPID == 0 || after.Restarts != 1 {
+			t.Errorf("before %+v\nafter %+v", before, after)
+		}
+	})
+}
+
+func TestAThousandUnitsNeedNoReloadAndAThousandChangesShareOne(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.start()
+		m.pass(time.Second)
+		put := func(text string) {
+			m.hub.change(func() {
+				for i := range 1000 {
+					name := cluster.UnitName(fmt.Sprintf("u%04d.service", i))
+					m.hub.units[name] = assignment(name, text)
+				}
+			})
+			m.pass(10 * time.Second)
+			if n := len(m.fake.Processes()); n != 1000 {
+				t.Errorf("%d processes", n)
+			}
+		}
+		updates := m.hub.updates
+		put(daemon)
+		if n := m.fake.Calls("reload"); n != 0 {
+			t.Errorf("%d reloads for new units", n)
+		}
+		if n := m.hub.updates - updates; n > 20 {
+			t.Errorf("%d status updates for 1000 starts", n)
+		}
+		observes := m.fake.Calls("observe")
+		put(daemon + "Environment=X=1\n")
+		if n := m.fake.Calls("reload"); n > 1 {
+			t.Errorf("%d reloads for changed units", n)
+		}
+		m.pass(time.Minute)
+		if n := m.fake.Calls("observe") - observes; n > 200 {
+			t.Errorf("%d observations", n)
+		}
+		m.hub.change(func() { clear(m.hub.units) })
+		m.pass(10 * time.Second)
+		if got := m.fake.String(); got != "" || len(m.hub.records) != 0 {
+			t.Errorf("left behind: %d records\n%.200s", len(m.hub.records), got)
+		}
+	})
+}
+
+func TestChangedLoadedUnitsShareOneReload(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		// RemainAfterExit failures keep units loaded when they are down.
+		broken := "[Service]\nType=oneshot\nExecStart=/bin/false\n"
+		m.start()
+		m.hub.change(func() {
+			for i := range 100 {
+				name := cluster.UnitName(fmt.Sprintf("u%03d.service", i))
+				m.hub.units[name] = assignment(name, broken)
+			}
+		})
+		m.pass(5 * time.Second)
+		m.hub.change(func() {
+			for name := range m.hub.units {
+				m.hub.units[name] = assignment(name, daemon)
+			}
+		})
+		m.pass(5 * time.Second)
+		if n := m.fake.Calls("reload"); n != 1 || len(m.fake.Processes()) != 100 {
+			t.Errorf("%d reloads, %d processes", n, len(m.fake.Processes()))
+		}
+	})
+}
+
+func TestAfterAPowerCut(t *testing.T) {
+	t.Run("with no server in reach the cached units run again", func(t *testing.T) {
+		inBubble(t, func(t *testing.T, m *machine) {
+			m.start()
+			m.hub.assign("web.service", daemon)
+			m.pass(2 * time.Second)
+			m.powerCut()
+			m.hub.change(func() { m.hub.down = true })
+			m.start()
+			m.pass(cluster.DefaultTimings().Lost - time.Second)
+			m.running()
+			m.pass(2 * time.Second)
+			m.running("web.service")
+		})
+	})
+	t.Run("units that moved elsewhere are not started, not even for a moment", func(t *testing.T) {
+		inBubble(t, func(t *testing.T, m *machine) {
+			m.start()
+			m.hub.assign("web.service", daemon)
+			m.hub.assign("stays.service", daemon)
+			m.pass(2 * time.Second)
+			m.powerCut()
+			starts := m.fake.Calls("start")
+			m.hub.drop("web.service")
+			m.start()
+			m.pass(time.Minute)
+			m.running("stays.service")
+			if n := m.fake.Calls("start") - starts; n != 1 {
+				t.Errorf("%d starts", n)
+			}
+		})
+	})
+	t.Run("a server that answers but has no slice yet is waited for", func(t *testing.T) {
+		inBubble(t, func(t *testing.T, m *machine) {
+			m.start()
+			m.hub.assign("web.service", daemon)
+			m.pass(2 * time.Second)
+			m.powerCut()
+			m.hub.change(func() { m.hub.mute = true })
+			m.start()
+			m.pass(time.Minute)
+			m.running()
+			m.hub.change(func() { m.hub.mute = false })
+			m.pass(10 * time.Second)
+			m.running("web.service")
+		})
+	})
+}
+
+func TestANodeThatReturnsDropsOldCopiesBeforeItTakesNewWork(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.start()
+		m.hub.assign("old.service", daemon+"ExecStop=/bin/sleep 3\n")
+		m.pass(2 * time.Second)
+		m.hub.change(func() { m.hub.down = true })
+		m.pass(time.Minute)
+		m.hub.change(func() {
+			m.hub.down, m.hub.session.Dead = false, true
+			delete(m.hub.units, "old.service")
+			m.hub.units["new.service"] = assignment("new.service", daemon)
+		})
+		for range 200 {
+			m.pass(100 * time.Millisecond)
+			if running := m.fake.Processes(); running["old.service"] != 0 && running["new.service"] != 0 {
+				t.Fatalf("the new work began before the old was gone\n%s", m.fake)
+			}
+		}
+		m.running("new.service")
+	})
+}
+
+func TestTransientTroubleIsTriedAgain(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.start()
+		m.hub.assign("web.service", daemon+"[Unit]\nRequires=db.service\n")
+		m.pass(10 * time.Second)
+		m.running()
+		if s := m.status("web.service"); !strings.Contains(s.Problem, "db.service not found") {
+			t.Errorf("problem %q", s.Problem)
+		}
+		if n := m.fake.Calls("start"); n < 3 || n > 5 {
+			t.Errorf("%d tries in 10 s", n)
+		}
+		m.hub.assign("db.service", daemon)
+		m.pass(30 * time.Second)
+		m.running("db.service", "web.service")
+		if s := m.status("web.service"); s.Problem != "" {
+			t.Errorf("problem %q stayed", s.Problem)
+		}
+	})
+}
+
+func TestANameOfTheHostIsNeverTouched(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.fake.AddHost("ssh.service", daemon)
+		before := m.fake.String()
+		m.start()
+		m.hub.assign("ssh.service", daemon+"#ours\n")
+		m.pass(time.Minute)
+		if s := m.status("ssh.service"); !strings.Contains(s.Problem, "belongs to the host") || s.Active == "active" {
+			t.Errorf("status %+v", s)
+		}
+		m.hub.drop("ssh.service")
+		m.pass(time.Minute)
+		if diff := cmp.Diff(before, m.fake.String()); diff != "" {
+			t.Errorf("(-before +after):\n%s", diff)
+		}
+		if _, ok := m.hub.record("ssh.service"); ok {
+			t.Error("its record stayed")
+		}
+	})
+}
+
+func TestAnOlderGenerationIsRefused(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.start()
+		m.hub.assign("web.service", daemon)
+		m.pass(2 * time.Second)
+		// A server that is far behind: it does not know the unit yet.
+		m.hub.change(func() { m.hub.revision = 2; clear(m.hub.units) })
+		m.pass(6 * time.Second)
+		m.running("web.service")
+	})
+}
+
+func TestACorruptFileIsPutAside(t *testing.T) {
+	for _, text := range []string{"", "{", "\x00\x00", `{"version":99}`, `{"version":1,"slice":{"node":"other"}}`, `[]`} {
+		t.Run(fmt.Sprintf("%.20q", text), func(t *testing.T) {
+			inBubble(t, func(t *testing.T, m *machine) {
+				m.start()
+				m.hub.assign("web.service", daemon)
+				m.pass(2 * time.Second)
+				m.stop()
+				for _, name := range []string{"slice.json", "memory.json"} {
+					if err := os.WriteFile(filepath.Join(m.dir, name), []byte(text), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+				before := m.fake.Processes()
+				m.hub.change(func() { m.hub.down = true })
+				m.start()
+				m.pass(time.Minute)
+				m.hub.change(func() { m.hub.down = false })
+				m.pass(time.Minute)
+				if diff := cmp.Diff(before, m.fake.Processes()); diff != "" {
+					t.Errorf("processes (-before +after):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+func TestLeavingTakesEveryUnitAway(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.fake.AddHost("ssh.service", daemon)
+		before := m.fake.String()
+		m.start()
+		m.hub.assign("web.service", daemon)
+		m.hub.assign("bad.service", "[Service]\nType=oneshot\nExecStart=/bin/false\n")
+		m.pass(5 * time.Second)
+		m.stop()
+		if err := m.a.Leave(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(before, m.fake.String()); diff != "" {
+			t.Errorf("(-before +after):\n%s", diff)
+		}
+		if files, _ := os.ReadDir(m.dir); len(files) != 0 {
+			t.Errorf("files left: %v", files)
+		}
+	})
+}
+
+func TestTheNodeReportsItself(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.start()
+		m.pass(time.Second)
+		m.a.SetProblems([]string{"disk is full"})
+		m.pass(time.Second)
+		last := m.hub.reports[len(m.hub.reports)-1]
+		if last.Node != "n1" || last.Version != "test" || last.CPUs == 0 || last.Memory == 0 || len(last.Problems) != 1 {
+			t.Errorf("report %+v", last)
+		}
+		n := len(m.hub.reports)
+		m.pass(time.Hour)
+		if len(m.hub.reports) != n {
+			t.Error("an unchanged report was sent again")
+		}
+	})
+}
+
+// permits notes what the permit is told.
+type permits struct {
+	mu       sync.Mutex
+	deadline time.Time
+	ended    int
+}
+
+func (p *permits) Extend(deadline time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.deadline = deadline
+}
+
+func (p *permits) End() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ended++
+}

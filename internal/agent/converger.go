@@ -1,0 +1,367 @@
+package agent
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"argosy/internal/cluster"
+	"argosy/internal/converge"
+	"argosy/internal/loop"
+	"argosy/internal/systemd"
+)
+
+const (
+	// resync is how often everything is observed although nothing was heard.
+	resync = time.Minute
+	// gatherRounds is the least time between two rounds; what changes
+	// meanwhile is observed in one go.
+	gatherRounds = 20 * time.Millisecond
+	// purgePatience is how long a node that comes back lets the removal of
+	// what does not belong to it go before the start of new work.
+	purgePatience = 10 * time.Second
+)
+
+// converger makes systemd carry out the slice. One loop observes and decides;
+// the steps of each unit run on a goroutine of their own, so that a start that
+// hangs delays nothing else.
+type converger struct {
+	a    *Agent
+	gate *gate
+	loop *loop.Loop
+	pace loop.Pace
+	work *workers
+
+	mu     sync.Mutex
+	want   map[cluster.UnitName]cluster.Assignment
+	seen   map[cluster.UnitName]systemd.Unit
+	memory converge.Memory
+	dirty  map[cluster.UnitName]bool
+	retry  map[cluster.UnitName]time.Time
+	held   map[cluster.UnitName]bool // decided while starts were forbidden
+	all    bool                      // observe everything
+	synced time.Time                 // when everything was last observed
+
+	told       bool // there is a slice; without one nothing is known to be unwanted
+	opened     bool // the gate was open at the last round
+	purgeUntil time.Time
+}
+
+func newConverger(a *Agent, g *gate) *converger {
+	c := &converger{
+		a: a, gate: g, pace: loop.Pace{Every: gatherRounds}, all: true,
+		want: map[cluster.UnitName]cluster.Assignment{}, seen: map[cluster.UnitName]systemd.Unit{},
+		memory: converge.Memory{}, dirty: map[cluster.UnitName]bool{},
+		retry: map[cluster.UnitName]time.Time{}, held: map[cluster.UnitName]bool{},
+	}
+	c.work = newWorkers(c, a.cfg.Parallel)
+	c.loop = loop.New("converge", a.log, c.step)
+	return c
+}
+
+// run works until ctx ends and every worker has returned.
+func (c *converger) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer c.work.wait()
+	defer cancel()
+	c.work.ctx = ctx
+	c.work.spawn(func() { c.listen(ctx) })
+	return c.loop.Run(ctx)
+}
+
+// listen marks what systemd says has changed.
+func (c *converger) listen(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case names := <-c.a.deps.Manager.Changes():
+			c.changed(names)
+		}
+	}
+}
+
+func (c *converger) changed(names []cluster.UnitName) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(names) == 0 {
+		c.all = true
+	}
+	for _, name := range names {
+		if c.concerns(name) {
+			c.dirty[name] = true
+		}
+	}
+	if c.all || len(c.dirty) > 0 {
+		c.loop.Wake()
+	}
+}
+
+// concerns reports whether a unit is wanted, remembered or known as ours.
+func (c *converger) concerns(name cluster.UnitName) bool {
+	_, wanted := c.want[name]
+	_, known := c.memory[name]
+	return wanted || known || c.seen[name].Ours
+}
+
+// assign takes a slice and the units that changed in it.
+func (c *converger) assign(slice cluster.Slice, changed []cluster.UnitName) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	units := slice.Units
+	if !c.told && slice.Generation > 0 {
+		c.told, c.all = true, true
+	}
+	if len(changed) > 0 || len(c.want) != len(units) {
+		c.want = make(map[cluster.UnitName]cluster.Assignment, len(units))
+		for _, unit := range units {
+			c.want[unit.Name] = unit
+		}
+	}
+	for _, name := range changed {
+		c.dirty[name] = true
+		c.work.interrupt(name) // what it waits for may not be wanted any more
+	}
+	c.loop.Wake()
+}
+
+// remembered returns a copy of the memory, for the disk.
+func (c *converger) remembered() converge.Memory {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.memory)
+}
+
+// step observes what may have changed, decides, and sends workers.
+func (c *converger) step(ctx context.Context) (time.Duration, error) {
+	if err := c.pace.Wait(ctx); err != nil {
+		return 0, err
+	}
+	names, all := c.due(time.Now())
+	if err := c.observe(ctx, names, all); err != nil {
+		c.mu.Lock()
+		c.all = true
+		c.mu.Unlock()
+		return 0, err
+	}
+	again := c.decide(names, all, time.Now())
+	if all {
+		c.a.statuses.observed()
+	}
+	return again, nil
+}
+
+// due returns the units to look at now; with all, everything.
+func (c *converger) due(now time.Time) (names []cluster.UnitName, all bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.checkGate(now)
+	for name, at := range c.retry {
+		if !now.Before(at) {
+			delete(c.retry, name)
+			c.dirty[name] = true
+		}
+	}
+	if c.all || now.Sub(c.synced) >= resync {
+		c.all, c.synced = false, now
+		clear(c.dirty)
+		return nil, true
+	}
+	for name := range c.dirty {
+		if !c.work.quick(name) { // its end makes it due anyway
+			names = append(names, name)
+			delete(c.dirty, name)
+		}
+	}
+	slices.Sort(names)
+	return names, false
+}
+
+// checkGate notices that starts became allowed.
+func (c *converger) checkGate(now time.Time) {
+	open, _ := c.gate.open(now)
+	open = open && c.told
+	if open && !c.opened {
+		c.purgeUntil = now.Add(purgePatience)
+	}
+	c.opened = open
+	if open && !c.purging(now) {
+		for name := range c.held {
+			c.dirty[name] = true
+		}
+		clear(c.held)
+	}
+}
+
+// purging reports whether units that do not belong here are still to go.
+func (c *converger) purging(now time.Time) bool {
+	if !now.Before(c.purgeUntil) {
+		return false
+	}
+	if c.synced.IsZero() {
+		return true // what is here is not known yet
+	}
+	for name, u := range c.seen {
+		if _, wanted := c.want[name]; !wanted && u.Ours {
+			return true
+		}
+	}
+	return false
+}
+
+// observe asks systemd, in one or two calls.
+func (c *converger) observe(ctx context.Context, names []cluster.UnitName, all bool) error {
+	if !all && len(names) == 0 {
+		return nil
+	}
+	units, err := c.a.deps.Manager.Observe(ctx, names...)
+	if err != nil {
+		return err
+	}
+	if all {
+		rest, err := c.observeRest(ctx, units)
+		if err != nil {
+			return err
+		}
+		units = append(units, rest...)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if all {
+		clear(c.seen)
+	}
+	for _, u := range units {
+		c.seen[u.Name] = u
+	}
+	return nil
+}
+
+// observeRest observes the wanted and remembered units that are not among
+// those that systemd has of ours.
+func (c *converger) observeRest(ctx context.Context, units []systemd.Unit) ([]systemd.Unit, error) {
+	missing := map[cluster.UnitName]bool{}
+	c.mu.Lock()
+	for name := range c.want {
+		missing[name] = true
+	}
+	for name := range c.memory {
+		missing[name] = true
+	}
+	c.mu.Unlock()
+	for _, u := range units {
+		delete(missing, u.Name)
+	}
+	if len(missing) == 0 {
+		return nil, nil
+	}
+	return c.a.deps.Manager.Observe(ctx, slices.Sorted(maps.Keys(missing))...)
+}
+
+// decide plans for the observed units, sends workers, and returns when to look
+// again.
+func (c *converger) decide(names []cluster.UnitName, all bool, now time.Time) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if all {
+		names = slices.Sorted(maps.Keys(c.seen))
+	}
+	unwanted := converge.Input{Memory: c.memory, Now: now, Hold: !c.opened}
+	wanted := converge.Input{Memory: c.memory, Now: now, Hold: !c.opened || c.purging(now)}
+	for _, name := range names {
+		want, ok := c.want[name]
+		switch {
+		case c.work.busy(name):
+			c.show(name, "", now) // slow: at least say what it is doing
+		case ok:
+			wanted.Want = append(wanted.Want, want)
+			wanted.Seen = append(wanted.Seen, c.seen[name])
+		default:
+			unwanted.Seen = append(unwanted.Seen, c.seen[name])
+		}
+	}
+	for _, d := range converge.Plan(unwanted) {
+		c.carryOut(d, nil, now)
+	}
+	for _, d := range converge.Plan(wanted) {
+		want := c.want[d.Unit]
+		if wanted.Hold {
+			c.held[d.Unit] = true
+		}
+		c.carryOut(d, &want, now)
+	}
+	c.work.reloadIfDue(now)
+	return c.again(now)
+}
+
+// carryOut notes one decision and sends a worker if there is work.
+func (c *converger) carryOut(d converge.Decision, want *cluster.Assignment, now time.Time) {
+	if d.Settled != nil {
+		c.memory[d.Unit] = *d.Settled
+		c.a.disk.loop.Wake()
+	}
+	if !d.Again.IsZero() {
+		c.retry[d.Unit] = d.Again
+	}
+	switch {
+	case d.Gone:
+		if _, known := c.memory[d.Unit]; known {
+			delete(c.memory, d.Unit)
+			c.a.disk.loop.Wake()
+		}
+		delete(c.seen, d.Unit)
+		delete(c.retry, d.Unit)
+		c.a.statuses.gone(d.Unit)
+		c.loop.Wake() // a purge may be complete
+	case len(d.Steps) == 0:
+		c.show(d.Unit, d.Problem, now)
+	default:
+		if d.Problem != "" {
+			c.show(d.Unit, d.Problem, now)
+		}
+		c.work.send(d, want, now)
+	}
+}
+
+// show publishes what is true of a unit.
+func (c *converger) show(name cluster.UnitName, problem string, now time.Time) {
+	seen := c.seen[name]
+	var assignment *cluster.Assignment
+	if want, ok := c.want[name]; ok {
+		assignment = &want
+	}
+	status := statusOf(c.a.cfg.Node, assignment, seen, c.memory[name], problem)
+	if status.UID == "" {
+		return // of nobody: a leftover that is on its way out
+	}
+	if status.Since.IsZero() {
+		status.Since = now
+	}
+	if status.Active != "failed" {
+		c.a.statuses.set(status)
+		return
+	}
+	c.work.fetchLog(status)
+}
+
+// again returns how long until something must be looked at without a wake.
+func (c *converger) again(now time.Time) time.Duration {
+	next := c.synced.Add(resync)
+	earlier := func(at time.Time) {
+		if !at.IsZero() && at.Before(next) {
+			next = at
+		}
+	}
+	for _, at := range c.retry {
+		earlier(at)
+	}
+	if open, at := c.gate.open(now); !open && c.told {
+		earlier(at)
+	}
+	if len(c.held) > 0 && c.opened {
+		earlier(c.purgeUntil)
+	}
+	earlier(c.work.reloadAt())
+	return max(next.Sub(now), time.Millisecond)
+}

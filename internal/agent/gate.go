@@ -1,0 +1,96 @@
+package agent
+
+import (
+	"sync"
+	"time"
+
+	"argosy/internal/cluster"
+)
+
+// gate decides whether units that do not run yet may be started: only from a
+// slice that is as new as the session, or, when no server answers, from the
+// copy on disk (see the package comment).
+type gate struct {
+	mu       sync.Mutex
+	patience time.Duration
+	contact  time.Time        // when a server last answered, or when we began
+	opened   cluster.Revision // of the session that was opened; 0 before
+	// answered is when the first slice came after the session was opened. A
+	// server's copy is never behind for as long as patience, so that this
+	// counts too should no later generation come.
+	answered time.Time
+	fresh    bool
+	dead     bool // declared dead: the copy on disk is no choice any more
+}
+
+func newGate(patience time.Duration) *gate { return &gate{patience: patience} }
+
+// begin starts the wait; it is called once, when the agent begins to run.
+func (g *gate) begin(now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.contact = now
+}
+
+// met notes that a server answered.
+func (g *gate) met(now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.contact = now
+}
+
+// sessionOpened notes the revision that a new session was committed at.
+func (g *gate) sessionOpened(revision cluster.Revision) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.opened, g.answered = max(revision, 1), time.Time{}
+}
+
+// sessionDied closes the gate until a fresh slice has come.
+func (g *gate) sessionDied() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.fresh, g.dead, g.opened = false, true, 0
+}
+
+// slice notes the generation of an answer of a server.
+func (g *gate) slice(generation cluster.Revision, now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.fresh || g.opened == 0 {
+		return
+	}
+	if g.answered.IsZero() {
+		g.answered = now
+	}
+	if generation >= g.opened {
+		g.fresh, g.dead = true, false
+	}
+}
+
+// isFresh reports whether the slice was as new as the session at least once.
+func (g *gate) isFresh() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.fresh
+}
+
+// open reports whether units may be started, and if not, when to ask again
+// (zero: when something else changes).
+func (g *gate) open(now time.Time) (bool, time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.fresh {
+		return true, time.Time{}
+	}
+	until := g.contact.Add(g.patience)
+	switch {
+	case g.opened != 0 && !g.answered.IsZero():
+		until = g.answered.Add(g.patience)
+		g.fresh = !now.Before(until)
+		g.dead = g.dead && !g.fresh
+	case g.dead:
+		return false, time.Time{}
+	}
+	return !now.Before(until), until
+}

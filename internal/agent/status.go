@@ -1,0 +1,173 @@
+package agent
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"argosy/internal/api/wire"
+	"argosy/internal/cluster"
+	"argosy/internal/converge"
+	"argosy/internal/loop"
+	"argosy/internal/systemd"
+)
+
+// callTimeout bounds one call to a server.
+const callTimeout = 10 * time.Second
+
+// Gathering of statuses: at least gatherMin between two calls, and as long as
+// the last call took when the servers are busy.
+const (
+	gatherMin = 50 * time.Millisecond
+	gatherMax = 2 * time.Second
+)
+
+// publisher tells the servers what systemd shows: changes in batches, and
+// everything after a connection was lost.
+type publisher struct {
+	a    *Agent
+	loop *loop.Loop
+	pace loop.Pace
+
+	mu      sync.Mutex
+	ready   bool // systemd was observed once; before, "everything" would be nothing
+	full    bool
+	now     map[cluster.UnitName]cluster.Status
+	changed map[cluster.UnitName]bool
+}
+
+func newPublisher(a *Agent) *publisher {
+	p := &publisher{
+		a: a, pace: loop.Pace{Every: gatherMin}, full: true,
+		now: map[cluster.UnitName]cluster.Status{}, changed: map[cluster.UnitName]bool{},
+	}
+	p.loop = loop.New("status", a.log, p.step)
+	return p
+}
+
+// set takes a status; one that says nothing new is dropped.
+func (p *publisher) set(s cluster.Status) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	old, known := p.now[s.Unit]
+	if s.Active == "failed" && s.Log == nil && old.Active == "failed" && old.Since.Equal(s.Since) {
+		s.Log = old.Log
+	}
+	if known && old.Equal(s) {
+		return
+	}
+	p.now[s.Unit] = s
+	p.changed[s.Unit] = true
+	p.loop.Wake()
+}
+
+// addLog adds the last lines of a failed unit, if it is still as it was.
+func (p *publisher) addLog(name cluster.UnitName, since time.Time, lines []string) {
+	p.mu.Lock()
+	s, ok := p.now[name]
+	p.mu.Unlock()
+	if ok && s.Active == "failed" && s.Since.Equal(since) {
+		s.Log = lines
+		p.set(s)
+	}
+}
+
+// gone drops a unit of which nothing is left on this node.
+func (p *publisher) gone(name cluster.UnitName) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, known := p.now[name]; known {
+		delete(p.now, name)
+		p.changed[name] = true
+		p.loop.Wake()
+	}
+}
+
+// observed says that everything was observed, so that a full update is true.
+func (p *publisher) observed() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.ready {
+		p.ready = true
+		p.loop.Wake()
+	}
+}
+
+// resend has everything sent once more, so that records of units that are not
+// here vanish.
+func (p *publisher) resend() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.full = true
+	p.loop.Wake()
+}
+
+func (p *publisher) step(ctx context.Context) (time.Duration, error) {
+	if err := p.pace.Wait(ctx); err != nil {
+		return 0, err
+	}
+	update, due := p.take()
+	if !due {
+		return loop.Never, nil
+	}
+	began := time.Now()
+	call, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	err := p.a.deps.Uplink.Statuses(call, update)
+	p.pace.Every = min(max(gatherMin, time.Since(began)), gatherMax)
+	if err != nil {
+		p.resend() // what arrived of it is not known
+	}
+	return loop.Never, err
+}
+
+// take returns what is due and notes it as sent.
+func (p *publisher) take() (update wire.StatusUpdate, due bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.ready || !p.full && len(p.changed) == 0 {
+		return update, false
+	}
+	update.Full = p.full
+	names := slices.Sorted(maps.Keys(p.changed))
+	if p.full {
+		names = slices.Sorted(maps.Keys(p.now))
+	}
+	for _, name := range names {
+		if s, ok := p.now[name]; ok {
+			update.Put = append(update.Put, s)
+		} else {
+			update.Gone = append(update.Gone, name)
+		}
+	}
+	p.full = false
+	clear(p.changed)
+	return update, true
+}
+
+// statusOf says what is true of a unit: systemd's words, and the assignment
+// that was carried out. want is nil for a unit that is being taken away.
+func statusOf(node cluster.NodeID, want *cluster.Assignment, seen systemd.Unit, known converge.Known, problem string) cluster.Status {
+	s := cluster.Status{
+		Unit: seen.Name, Node: node, UID: known.UID, Hash: seen.FileHash, Epoch: known.Epoch, Restarts: known.Restarts,
+		Load: seen.Load, Active: seen.Active, Sub: seen.Sub, Since: seen.Since, Problem: problem,
+		Result: seen.Result, ExitCode: seen.ExitCode, MainPID: seen.MainPID,
+	}
+	if !seen.Ours {
+		// Whatever the host runs by this name is not the cluster's unit.
+		s.Load, s.Active, s.Sub = "not-found", "inactive", "dead"
+		s.Result, s.ExitCode, s.MainPID = "", 0, 0
+	}
+	if s.Result == "success" {
+		s.Result = ""
+	}
+	if want != nil && s.UID == "" {
+		s.UID = want.UID
+	}
+	if want != nil && s.UID == want.UID && s.Hash == want.Hash {
+		s.Epoch = want.Epoch
+	}
+	return s
+}

@@ -1,0 +1,294 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"argosy/internal/cluster"
+	"argosy/internal/converge"
+	"argosy/internal/loop"
+	"argosy/internal/systemd"
+)
+
+const (
+	// slow is when a job no longer counts against the limit of jobs at once,
+	// and is shown as what it is doing.
+	slow = time.Second
+	// Reloads gather the units that need one: not before reloadGather, and
+	// not later than reloadPatience after the first asked, even if others are
+	// still on their way.
+	reloadGather   = 50 * time.Millisecond
+	reloadPatience = time.Second
+	reloadRetry    = 2 * time.Second
+	// Fetching logs of failed units.
+	logFetches = 4
+	logTimeout = 5 * time.Second
+	logAgain   = 500 * time.Millisecond
+)
+
+// workers carries out the steps of units. Its fields are guarded by the
+// converger's mutex, which its lower-case methods expect to be held, except
+// where they say otherwise.
+type workers struct {
+	c     *converger
+	ctx   context.Context //nolint:containedctx // of the run; workers outlive the round that sent them
+	slots chan struct{}
+	logs  chan struct{}
+	group sync.WaitGroup
+
+	jobs map[cluster.UnitName]*job
+	// reload holds the units that wait for one, since when.
+	reload    map[cluster.UnitName]bool
+	since     time.Time
+	reloading bool
+	notBefore time.Time                      // after a reload that failed
+	fetched   map[cluster.UnitName]time.Time // Since of the failures whose log was fetched
+}
+
+// job is one unit's worker.
+type job struct {
+	cancel  context.CancelFunc
+	heading bool // for a reload
+	slow    bool
+}
+
+func newWorkers(c *converger, parallel int) *workers {
+	return &workers{
+		c: c, slots: make(chan struct{}, parallel), logs: make(chan struct{}, logFetches),
+		jobs: map[cluster.UnitName]*job{}, reload: map[cluster.UnitName]bool{},
+		fetched: map[cluster.UnitName]time.Time{},
+	}
+}
+
+// spawn runs a function on a goroutine that wait waits for.
+func (w *workers) spawn(f func()) { w.group.Go(f) }
+
+// wait returns when every worker has; it does not expect the mutex.
+func (w *workers) wait() { w.group.Wait() }
+
+func (w *workers) busy(name cluster.UnitName) bool { return w.jobs[name] != nil }
+
+// quick reports whether a worker has the unit that will be done soon.
+func (w *workers) quick(name cluster.UnitName) bool {
+	j := w.jobs[name]
+	return j != nil && !j.slow
+}
+
+// interrupt makes a unit's worker stop waiting.
+func (w *workers) interrupt(name cluster.UnitName) {
+	if j := w.jobs[name]; j != nil {
+		j.cancel()
+	}
+}
+
+// send begins a unit's steps, up to the reload if there is one among them; the
+// rest is decided anew when systemd has read the file.
+func (w *workers) send(d converge.Decision, want *cluster.Assignment, now time.Time) {
+	steps := d.Steps
+	if i := slices.IndexFunc(steps, func(s converge.Step) bool { return s.Kind == converge.Reload }); i >= 0 {
+		steps = steps[:i]
+	}
+	if len(steps) == 0 {
+		if len(w.reload) == 0 {
+			w.since = now
+		}
+		w.reload[d.Unit] = true
+		return
+	}
+	ctx, cancel := context.WithCancel(w.ctx)
+	j := &job{cancel: cancel, heading: len(steps) < len(d.Steps)}
+	w.jobs[d.Unit] = j
+	w.spawn(func() {
+		defer cancel()
+		w.work(ctx, j, d.Unit, steps, want)
+	})
+}
+
+// work carries out a unit's steps on its own goroutine.
+func (w *workers) work(ctx context.Context, j *job, name cluster.UnitName, steps []converge.Step, want *cluster.Assignment) {
+	release, ok := w.acquire(ctx, j, name)
+	if ok {
+		for _, step := range steps {
+			if !w.do(ctx, step, want) {
+				break
+			}
+		}
+		release()
+	}
+	w.c.mu.Lock()
+	defer w.c.mu.Unlock()
+	delete(w.jobs, name)
+	w.c.dirty[name] = true
+	w.c.loop.Wake()
+}
+
+// acquire takes one of the slots; it is given back at the latest when the job
+// turns out to be slow.
+func (w *workers) acquire(ctx context.Context, j *job, name cluster.UnitName) (release func(), ok bool) {
+	select {
+	case w.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, false
+	}
+	var done atomic.Bool
+	give := func() {
+		if done.CompareAndSwap(false, true) {
+			<-w.slots
+		}
+	}
+	late := loop.NewDeadline(slow, func() {
+		give()
+		w.c.mu.Lock()
+		defer w.c.mu.Unlock()
+		j.slow = true
+		w.c.dirty[name] = true
+		w.c.loop.Wake()
+	})
+	return func() { late.Stop(); give() }, true
+}
+
+// do carries out one step and remembers what came of it.
+func (w *workers) do(ctx context.Context, step converge.Step, want *cluster.Assignment) (goOn bool) {
+	manager := w.c.a.deps.Manager
+	var out converge.Outcome
+	switch step.Kind {
+	case converge.Write:
+		out.Err = manager.Write(ctx, step.Unit, want.Text)
+	case converge.Remove:
+		out.Err = manager.Remove(ctx, step.Unit)
+	default:
+		out.Result, out.Err = manager.Run(ctx, systemd.Verb(step.Kind), step.Unit)
+	}
+	if out.Err != nil && ctx.Err() != nil {
+		return false // we gave up waiting; what systemd makes of it will be seen
+	}
+	out.At = time.Now()
+	log := w.c.a.log.With("step", step.Kind, "unit", step.Unit, "reason", step.Reason)
+	if out.Err != nil {
+		log.Warn("step failed", "err", out.Err)
+	} else {
+		log.Info("step done", "result", out.Result)
+	}
+	w.c.mu.Lock()
+	defer w.c.mu.Unlock()
+	known, goOn := w.c.memory[step.Unit].Did(step, want, out)
+	w.c.memory[step.Unit] = known
+	w.c.a.disk.loop.Wake()
+	return goOn
+}
+
+// reloadAt returns when the reload is due that units wait for, zero if none do.
+func (w *workers) reloadAt() time.Time {
+	if len(w.reload) == 0 || w.reloading {
+		return time.Time{}
+	}
+	at := w.since.Add(reloadGather)
+	if w.heading() {
+		at = w.since.Add(reloadPatience)
+	}
+	if at.Before(w.notBefore) {
+		return w.notBefore
+	}
+	return at
+}
+
+func (w *workers) heading() bool {
+	for _, j := range w.jobs {
+		if j.heading && !j.slow {
+			return true
+		}
+	}
+	return false
+}
+
+// reloadIfDue begins the reload that units wait for.
+func (w *workers) reloadIfDue(now time.Time) {
+	at := w.reloadAt()
+	if at.IsZero() || now.Before(at) {
+		return
+	}
+	names := make([]cluster.UnitName, 0, len(w.reload))
+	for name := range w.reload {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	clear(w.reload)
+	w.reloading = true
+	w.spawn(func() {
+		err := w.reloadFor(w.ctx, names)
+		if err != nil && w.ctx.Err() == nil {
+			w.c.a.log.Warn("systemd not reloaded, will retry", "err", err)
+		}
+		w.c.mu.Lock()
+		defer w.c.mu.Unlock()
+		w.reloading = false
+		if err != nil {
+			w.notBefore = time.Now().Add(reloadRetry)
+		}
+		for _, name := range names {
+			w.c.dirty[name] = true
+		}
+		w.c.loop.Wake()
+	})
+}
+
+// reloadFor reloads systemd if one of the units still needs it: those that
+// nothing uses any more are forgotten by systemd itself. It does not expect
+// the mutex.
+func (w *workers) reloadFor(ctx context.Context, names []cluster.UnitName) error {
+	manager := w.c.a.deps.Manager
+	units, err := manager.Observe(ctx, names...)
+	if err != nil {
+		return err
+	}
+	for _, u := range units {
+		if u.Stale {
+			w.c.a.log.Info("reloading systemd", "unit", u.Name, "units", len(units))
+			return manager.Reload(ctx)
+		}
+	}
+	return nil
+}
+
+// fetchLog publishes the status of a failed unit with its last lines. They are
+// fetched once more a little later: the journal may be behind systemd.
+func (w *workers) fetchLog(status cluster.Status) {
+	name := status.Unit
+	if at, ok := w.fetched[name]; ok && at.Equal(status.Since) || w.c.a.deps.Journal == nil {
+		w.c.a.statuses.set(status)
+		return
+	}
+	w.fetched[name] = status.Since
+	ctx := w.ctx
+	w.spawn(func() {
+		lines, err := w.tail(ctx, name)
+		status.Log = lines
+		w.c.a.statuses.set(status)
+		if err == nil && loop.Sleep(ctx, logAgain) == nil {
+			if lines, err = w.tail(ctx, name); err == nil {
+				w.c.a.statuses.addLog(name, status.Since, lines)
+			}
+		}
+		if err != nil && !errors.Is(err, context.Canceled) {
+			w.c.a.log.Warn("log of a failed unit not read", "unit", name, "err", err)
+		}
+	})
+}
+
+// tail reads a unit's last lines, a few units at a time. It does not expect
+// the mutex.
+func (w *workers) tail(ctx context.Context, name cluster.UnitName) ([]string, error) {
+	select {
+	case w.logs <- struct{}{}:
+		defer func() { <-w.logs }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	ctx, cancel := context.WithTimeout(ctx, logTimeout)
+	defer cancel()
+	return w.c.a.deps.Journal.Tail(ctx, name, cluster.LogLinesMax)
+}

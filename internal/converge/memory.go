@@ -1,0 +1,191 @@
+package converge
+
+import (
+	"fmt"
+	"time"
+
+	"argosy/internal/cluster"
+	"argosy/internal/systemd"
+)
+
+// Memory is what a node remembers of its own doings, by unit. It is of one
+// boot: after a power cut nothing of it is true any more.
+type Memory map[cluster.UnitName]Known
+
+// Known is what a node remembers of one unit.
+type Known struct {
+	// Key is that of the assignment that was last carried out.
+	Key
+	// Started is the last start that systemd carried out, well or not; nil if
+	// there was none since the unit was last stopped.
+	Started *Started `json:"started,omitempty"`
+	// Trouble is set while steps fail for reasons that may pass.
+	Trouble *Trouble `json:"trouble,omitempty"`
+}
+
+// Key tells assignments of one name apart.
+type Key struct {
+	UID      cluster.UID   `json:"uid"`
+	Hash     cluster.Hash  `json:"hash"`
+	Restarts int64         `json:"restarts,omitempty"`
+	Epoch    cluster.Epoch `json:"epoch"`
+}
+
+// KeyOf returns the key of an assignment.
+func KeyOf(a cluster.Assignment) Key { return Key{a.UID, a.Hash, a.Restarts, a.Epoch} }
+
+// Started is one start.
+type Started struct {
+	Key
+	// Failed tells that systemd's job failed. It is not tried again for the
+	// same key: retries are for the unit's own Restart=.
+	Failed bool `json:"failed,omitempty"`
+}
+
+// Trouble is a step that failed and may go well later.
+type Trouble struct {
+	// For is the assignment it happened with (zero when none was wanted):
+	// another one is tried at once.
+	For     Key             `json:"for"`
+	Desired cluster.Desired `json:"desired,omitempty"`
+	Detail  string          `json:"detail"`
+	Tries   int             `json:"tries"`
+	Until   time.Time       `json:"until"`
+}
+
+// Back-off between attempts after trouble: doubled each time.
+const (
+	backoffMin = time.Second
+	backoffMax = time.Minute
+)
+
+// Outcome is how a step ended.
+type Outcome struct {
+	// Result is systemd's word for the end of a job; "" for steps without one.
+	Result string
+	Err    error
+	At     time.Time
+}
+
+// Did returns what to remember after a step towards want (nil: unwanted), and
+// whether the unit's next step may follow.
+func (k Known) Did(step Step, want *cluster.Assignment, out Outcome) (Known, bool) {
+	if detail := trouble(step, out); detail != "" {
+		return k.troubled(step, want, detail, out.At), false
+	}
+	switch {
+	case step.Kind == Stop:
+		k.Started = nil
+		if want != nil {
+			k.UID = want.UID
+		}
+	case step.Kind.Starts() && want != nil:
+		k.Key = KeyOf(*want)
+		k.Started = &Started{Key: k.Key, Failed: refused(out.Result)}
+		k.Trouble = nil
+	}
+	return k, true
+}
+
+// trouble says what went wrong in a way that may pass, or "".
+func trouble(step Step, out Outcome) string {
+	if out.Err != nil {
+		return fmt.Sprintf("%s: %v", step.Kind, out.Err)
+	}
+	switch out.Result {
+	case "", "done", "skipped":
+		return ""
+	case "failed":
+		if step.Kind.Starts() {
+			return ""
+		}
+	case "dependency":
+		return fmt.Sprintf("%s: a unit that it requires did not start", step.Kind)
+	case "timeout", "canceled":
+	default:
+		if step.Kind.Starts() {
+			return ""
+		}
+	}
+	return fmt.Sprintf("%s: systemd's job ended as %q", step.Kind, out.Result)
+}
+
+// refused reports whether a start ended in a way that trying again does not mend.
+func refused(result string) bool { return result != "done" && result != "skipped" }
+
+func (k Known) troubled(step Step, want *cluster.Assignment, detail string, at time.Time) Known {
+	t := Trouble{Detail: detail, Tries: 1}
+	if want != nil {
+		t.For, t.Desired = KeyOf(*want), want.Desired
+	}
+	if k.Trouble != nil && k.Trouble.For == t.For && k.Trouble.Desired == t.Desired {
+		t.Tries = k.Trouble.Tries + 1
+	}
+	t.Until = at.Add(min(backoffMin<<min(t.Tries-1, 10), backoffMax))
+	k.Trouble = &t
+	if step.Kind.Starts() && k.UID == "" && want != nil {
+		k.UID = want.UID
+	}
+	return k
+}
+
+// afterTrouble holds the steps back until the time for another try has come.
+func afterTrouble(d Decision, want *cluster.Assignment, t Trouble, now time.Time) Decision {
+	same := want == nil && t.For == Key{} || want != nil && t.For == KeyOf(*want) && t.Desired == want.Desired
+	if !same {
+		return d
+	}
+	d.Problem = t.Detail + " (it is tried again)"
+	if now.Before(t.Until) {
+		d.Steps, d.Again = nil, t.Until
+	}
+	return d
+}
+
+// whyStart says why a unit that is down must be started, or "". One that ended
+// by itself is not: that is its own affair and that of its Restart=.
+func (k Known) whyStart(want cluster.Assignment, seen systemd.Unit) string {
+	s := k.Started
+	switch {
+	case s == nil:
+		return "wanted launched"
+	case s.UID != want.UID:
+		return "it was destroyed and submitted again"
+	case s.Hash != want.Hash:
+		return "the text changed"
+	case s.Restarts < want.Restarts:
+		return "a restart was asked for"
+	case s.Epoch != want.Epoch && (s.Failed || seen.Active == "failed"):
+		return "it was placed anew after a failure"
+	}
+	return ""
+}
+
+// settle returns what to remember once nothing is left to do.
+func (k Known) settle(want cluster.Assignment, seen systemd.Unit) Known {
+	k.Key = KeyOf(want)
+	k.Trouble = nil
+	switch {
+	case want.Desired != cluster.Launched:
+		k.Started = nil
+	case k.Started == nil && up(seen):
+		k.Started = &Started{Key: k.Key} // adopted: it ran when we came
+	case k.Started != nil && k.Started.Key != k.Key:
+		// A copy, since decisions never change what they were given.
+		k.Started = &Started{Key: k.Key, Failed: k.Started.Failed}
+	}
+	return k
+}
+
+// problem says what is wrong with a unit that was started, or "".
+func (k Known) problem(seen systemd.Unit) string {
+	switch {
+	case seen.Active == "failed" && seen.Result == "exit-code":
+		return fmt.Sprintf("failed: the main process exited with status %d", seen.ExitCode)
+	case seen.Active == "failed":
+		return "failed: " + seen.Result
+	case k.Started != nil && k.Started.Failed && !up(seen):
+		return "systemd could not start it"
+	}
+	return ""
+}

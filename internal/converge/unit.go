@@ -1,0 +1,152 @@
+package converge
+
+import (
+	"fmt"
+	"time"
+
+	"argosy/internal/cluster"
+	"argosy/internal/systemd"
+)
+
+// decideUnit decides one unit; want is nil if it is not to be here.
+func decideUnit(want *cluster.Assignment, seen systemd.Unit, known Known, now time.Time) Decision {
+	if foreign(seen) {
+		return decideForeign(want, seen)
+	}
+	var d Decision
+	if want == nil {
+		d = decideUnwanted(seen)
+	} else {
+		d = decideWanted(*want, seen, known)
+	}
+	if len(d.Steps) == 0 || known.Trouble == nil {
+		return d
+	}
+	return afterTrouble(d, want, *known.Trouble, now)
+}
+
+// foreign reports whether the name belongs to the host: systemd knows it, and
+// not from a file of ours.
+func foreign(seen systemd.Unit) bool {
+	return !seen.Ours && seen.Load != "" && seen.Load != "not-found"
+}
+
+func decideForeign(want *cluster.Assignment, seen systemd.Unit) Decision {
+	if want == nil {
+		return Decision{Gone: true}
+	}
+	return Decision{Problem: fmt.Sprintf("name belongs to the host's own unit %s (%s), which is never touched", seen.Name, seen.Load)}
+}
+
+// decideUnwanted takes a unit of ours away: process, file, and what systemd
+// remembers of its failure.
+func decideUnwanted(seen systemd.Unit) Decision {
+	const reason = "not placed on this node any more"
+	p := planner{unit: seen.Name}
+	if up(seen) {
+		p.add(Stop, reason)
+	}
+	if seen.FileHash != "" {
+		p.add(Remove, reason)
+	}
+	if seen.Active == "failed" {
+		p.add(ResetFailed, reason)
+	}
+	if len(p.steps) == 0 && seen.Ours && seen.Stale {
+		// Another unit's dependency keeps the old definition loaded, and
+		// could start it again.
+		p.add(Reload, "the file is gone and systemd still holds its content")
+	}
+	gone := len(p.steps) == 0
+	return Decision{Steps: p.steps, Gone: gone}
+}
+
+// decideWanted brings a unit's file, then its state, to what is wanted.
+func decideWanted(want cluster.Assignment, seen systemd.Unit, known Known) Decision {
+	p := planner{unit: want.Name}
+	changed := seen.FileHash != want.Hash
+	if up(seen) {
+		if reason := whyStop(want, seen, known); reason != "" {
+			p.add(Stop, reason)
+			seen.Active = "inactive"
+			known.Started = nil
+		}
+	}
+	switch {
+	case seen.FileHash == "":
+		p.add(Write, "placed on this node")
+	case changed:
+		p.add(Write, "the text changed")
+	}
+	if seen.Stale || changed && seen.Load != "not-found" && seen.Load != "" {
+		p.add(Reload, "the text changed")
+	}
+	if bad(seen) && len(p.steps) == 0 {
+		settled := known.settle(want, seen)
+		return Decision{Problem: "systemd refuses the unit file: " + seen.Load, Settled: &settled}
+	}
+	if want.Desired == cluster.Launched {
+		p.launch(want, seen, known)
+	}
+	if len(p.steps) == 0 {
+		settled := known.settle(want, seen)
+		return Decision{Settled: &settled, Problem: known.problem(seen)}
+	}
+	return Decision{Steps: p.steps}
+}
+
+// whyStop says why a unit that is up must be stopped first, or "".
+func whyStop(want cluster.Assignment, seen systemd.Unit, known Known) string {
+	switch {
+	case seen.FileHash != want.Hash, seen.Stale:
+		return "the text changed"
+	case known.UID != "" && known.UID != want.UID:
+		return "it was destroyed and submitted again"
+	case want.Desired == cluster.Loaded && (known.UID == "" || known.Started != nil):
+		// One that we did not start runs because something on the node, a
+		// socket for example, activated it: "loaded" allows that.
+		return "wanted loaded, not launched"
+	}
+	return ""
+}
+
+// launch adds the start or restart that is due, if one is.
+func (p *planner) launch(want cluster.Assignment, seen systemd.Unit, known Known) {
+	if up(seen) {
+		if known.UID != "" && known.Restarts < want.Restarts {
+			p.add(Restart, "a restart was asked for")
+		}
+		return
+	}
+	reason := known.whyStart(want, seen)
+	if reason == "" {
+		return
+	}
+	if seen.Active == "failed" {
+		p.add(ResetFailed, "a failure counted before must not forbid this start")
+	}
+	p.add(Start, reason)
+}
+
+// up reports whether processes of the unit may exist or are about to.
+func up(seen systemd.Unit) bool {
+	switch seen.Active {
+	case "active", "activating", "reloading", "refreshing", "deactivating", "maintenance":
+		return true
+	}
+	return false
+}
+
+// bad reports whether systemd read the file and refuses it; only another text
+// can help.
+func bad(seen systemd.Unit) bool { return seen.Load == "bad-setting" }
+
+// planner gathers the steps of one unit.
+type planner struct {
+	unit  cluster.UnitName
+	steps []Step
+}
+
+func (p *planner) add(kind Kind, reason string) {
+	p.steps = append(p.steps, Step{Kind: kind, Unit: p.unit, Reason: reason})
+}

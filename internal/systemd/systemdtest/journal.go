@@ -1,0 +1,52 @@
+package systemdtest
+
+import (
+	"context"
+	"slices"
+
+	"argosy/internal/cluster"
+)
+
+// print adds a line to a unit's journal.
+func (f *Fake) print(name cluster.UnitName, line string) {
+	f.lines[name] = append(f.lines[name], line)
+	close(f.news)
+	f.news = make(chan struct{})
+}
+
+// Tail implements systemd.Journal.
+func (f *Fake) Tail(ctx context.Context, name cluster.UnitName, n int) ([]string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter(ctx, "tail", name); err != nil {
+		return nil, err
+	}
+	lines := f.lines[name]
+	return slices.Clone(lines[max(0, len(lines)-n):]), nil
+}
+
+// Follow implements systemd.Journal.
+func (f *Fake) Follow(ctx context.Context, name cluster.UnitName, n int, follow bool, line func(string) error) error {
+	f.mu.Lock()
+	at := max(0, len(f.lines[name])-n)
+	f.mu.Unlock()
+	for {
+		f.mu.Lock()
+		lines, news := slices.Clone(f.lines[name][at:]), f.news
+		at += len(lines)
+		f.mu.Unlock()
+		for _, text := range lines {
+			if err := line(text); err != nil {
+				return err
+			}
+		}
+		if !follow {
+			return nil
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
