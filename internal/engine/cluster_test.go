@@ -6,7 +6,9 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -33,6 +35,9 @@ type fleet struct {
 
 	mu     sync.Mutex
 	writes map[cluster.Revision]cluster.NodeID // which leader wrote a placement
+	late   map[cluster.NodeID]int              // placements that were refused, by server
+
+	members *etcdMembers // nil: the voting set is left alone
 }
 
 // server is one server's control plane. It can be cut off and killed.
@@ -45,6 +50,43 @@ type server struct {
 	statuses *engine.Statuses
 	kill     context.CancelFunc
 	up       bool
+
+	mu   sync.Mutex
+	held chan struct{} // commits wait until it is closed
+	only string        // if not "", only those that write a key of this folder
+}
+
+// hold holds up the server's commits that write under prefix, and returns what
+// lets them go.
+func (s *server) hold(prefix string) (release func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held := make(chan struct{})
+	s.held, s.only = held, prefix
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.held = nil
+		close(held)
+	}
+}
+
+// wait waits while a transaction is held up.
+func (s *server) wait(ctx context.Context, txn store.Txn) {
+	s.mu.Lock()
+	held, only := s.held, s.only
+	s.mu.Unlock()
+	if held == nil || !writesUnder(txn, only) {
+		return
+	}
+	select {
+	case <-held:
+	case <-ctx.Done():
+	}
+}
+
+func writesUnder(txn store.Txn, prefix string) bool {
+	return slices.ContainsFunc(txn.Then, func(op store.Op) bool { return strings.HasPrefix(op.Key, prefix) })
 }
 
 // node is one machine's daemon.
@@ -58,13 +100,20 @@ type node struct {
 // are nodes as well.
 func sail(t *testing.T, servers, nodes int, play func(f *fleet)) {
 	t.Helper()
+	sailWith(t, nil, servers, nodes, play)
+}
+
+// sailWith is sail with a membership of etcd for the leader to look after.
+func sailWith(t *testing.T, members *etcdMembers, servers, nodes int, play func(f *fleet)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		f := &fleet{t: t, store: memstore.New(), nodes: map[cluster.NodeID]*node{}, writes: map[cluster.Revision]cluster.NodeID{}}
-		f.admin = f.store.Client()
+		f := &fleet{t: t, store: memstore.New(), nodes: map[cluster.NodeID]*node{}, writes: map[cluster.Revision]cluster.NodeID{}, late: map[cluster.NodeID]int{}}
+		f.admin, f.members = f.store.Client(), members
 		f.commit(store.PutCluster(cluster.Cluster{ID: "test", Timings: cluster.DefaultTimings()}))
 		for i := range nodes {
 			id := nodeID(i)
-			f.commit(store.PutNode(cluster.Node{ID: id, Name: string(id), Joined: time.Now()}))
+			f.commit(store.PutNode(cluster.Node{ID: id, Name: string(id), Joined: time.Now().Add(time.Duration(i))}),
+				store.PutReport(cluster.Report{Node: id, Address: address(i)}))
 			f.nodes[id] = &node{id: id}
 		}
 		for i := range servers {
@@ -87,6 +136,9 @@ func sail(t *testing.T, servers, nodes int, play func(f *fleet)) {
 	})
 }
 
+// address is where a node's report says it is.
+func address(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}) }
+
 func nodeID(i int) cluster.NodeID { return cluster.NodeID(fmt.Sprintf("n%02d", i)) }
 
 func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
@@ -96,10 +148,13 @@ func (f *fleet) startServer(s *server) {
 	// A context of a bubble's test ends after its cleanups, so kill is what
 	// ends a server.
 	s.kill, s.up = cancel, true
-	client := &recorder{Store: f.store.ClientWith(s.line.Fault), fleet: f, id: s.id}
+	client := &recorder{Store: f.store.ClientWith(s.line.Fault), fleet: f, server: s}
 	log := quiet()
 	s.mirror = mirror.New(client, log)
 	deps := engine.Deps{Store: client, Mirror: s.mirror, Log: log}
+	if f.members != nil {
+		deps.Members = f.members
+	}
 	s.engine = engine.New(engine.Config{Node: s.id}, deps)
 	s.sessions = engine.NewSessions(deps, 0)
 	s.statuses = engine.NewStatuses(deps, 0)
@@ -116,19 +171,21 @@ func (f *fleet) stopServer(s *server) {
 // recorder notes which server wrote which revision of a placement.
 type recorder struct {
 	store.Store
-	fleet *fleet
-	id    cluster.NodeID
+	fleet  *fleet
+	server *server
 }
 
 func (r *recorder) Commit(ctx context.Context, txn store.Txn) (cluster.Revision, bool, error) {
+	r.server.wait(ctx, txn)
 	rev, ok, err := r.Store.Commit(ctx, txn)
-	places := slices.ContainsFunc(txn.Then, func(op store.Op) bool {
-		return len(op.Key) > len(store.PrefixPlacements) && op.Key[:len(store.PrefixPlacements)] == store.PrefixPlacements
-	})
-	if places && ok {
-		r.fleet.mu.Lock()
-		defer r.fleet.mu.Unlock()
-		r.fleet.writes[rev] = r.id
+	places := writesUnder(txn, store.PrefixPlacements)
+	r.fleet.mu.Lock()
+	defer r.fleet.mu.Unlock()
+	switch {
+	case places && ok:
+		r.fleet.writes[rev] = r.server.id
+	case places && err == nil:
+		r.fleet.late[r.server.id]++
 	}
 	return rev, ok, err
 }
