@@ -71,6 +71,13 @@ func (s *server) hold(prefix string) (release func()) {
 	}
 }
 
+// renewer returns the sessions of the server's present life.
+func (s *server) renewer() *engine.Sessions {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sessions
+}
+
 // wait waits while a transaction is held up.
 func (s *server) wait(ctx context.Context, txn store.Txn) {
 	s.mu.Lock()
@@ -156,9 +163,12 @@ func (f *fleet) startServer(s *server) {
 		deps.Members = f.members
 	}
 	s.engine = engine.New(engine.Config{Node: s.id}, deps)
-	s.sessions = engine.NewSessions(deps, 0)
+	sessions := engine.NewSessions(deps, 0)
+	s.mu.Lock()
+	s.sessions = sessions
+	s.mu.Unlock()
 	s.statuses = engine.NewStatuses(deps, 0)
-	for _, run := range []func(context.Context) error{s.mirror.Run, s.engine.Run, s.sessions.Run, s.statuses.Run} {
+	for _, run := range []func(context.Context) error{s.mirror.Run, s.engine.Run, sessions.Run, s.statuses.Run} {
 		go func() { _ = run(ctx) }()
 	}
 }
@@ -208,7 +218,7 @@ func (f *fleet) startNode(id cluster.NodeID) {
 		}
 		for ctx.Err() == nil {
 			call, done := context.WithTimeout(ctx, 2*time.Second)
-			got, err := f.servers[at%len(f.servers)].sessions.Renew(call, cluster.Session{Node: id, Incarnation: incarnation, Seq: seq + 1})
+			got, err := f.servers[at%len(f.servers)].renewer().Renew(call, cluster.Session{Node: id, Incarnation: incarnation, Seq: seq + 1})
 			done()
 			switch {
 			case err == nil:
@@ -376,6 +386,13 @@ func (f *fleet) writer(rev cluster.Revision) (cluster.NodeID, bool) {
 	defer f.mu.Unlock()
 	id, placed := f.writes[rev]
 	return id, placed
+}
+
+// refused returns how many placements of a server were refused.
+func (f *fleet) refused(id cluster.NodeID) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.late[id]
 }
 
 // steps cuts the batches of a watch into single revisions.

@@ -271,6 +271,9 @@ func (v *view) promote() []Step {
 			ready = append(ready, m)
 		}
 	}
+	// The one that was added last comes first: if it is not in sync yet, etcd
+	// refuses it and the set stays odd. If it is, the other most likely is too.
+	slices.SortStableFunc(ready, func(a, b cluster.Member) int { return b.Since.Compare(a.Since) })
 	count := 1 + len(v.voters)%2
 	if len(ready) < count || len(v.voters)+count > v.goal() {
 		return nil

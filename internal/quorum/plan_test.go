@@ -137,6 +137,13 @@ func TestPlan(t *testing.T) {
 		want: `promote b as voter: voter 2 of 3
 			promote c as voter: voter 3 of 3`,
 	}, {
+		name: "of the two, the one that was added last is tried first, for it may not be in sync",
+		situation: `a voter
+			b learner 30s
+			c learner 10s`,
+		want: `promote c as voter: voter 2 of 3
+			promote b as voter: voter 3 of 3`,
+	}, {
 		name: "a pair that was interrupted is completed",
 		situation: `a voter
 			b voter
