@@ -64,6 +64,9 @@ func Run(ctx context.Context, args []string, env Env) int {
 		root.SetArgs(line)
 		err = root.ExecuteContext(ctx)
 	}
+	if _, ours := errors.AsType[*verbError](err); err != nil && !ours {
+		err = misuse("%s", err) // cobra's own checks of the command line
+	}
 	return a.report(err)
 }
 

@@ -127,7 +127,7 @@ func newContextShow(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show [NAME]",
 		Short: "Show the context that verbs use now, or another",
-		Long:  "Show the context that verbs use now, with flags and environment taken into account, or another.", Example: contextShowExample,
+		Long:  "Show the context that verbs use now, flags and environment counted, or another.", Example: contextShowExample,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: a.contextNames,
 		RunE: func(_ *cobra.Command, args []string) error {

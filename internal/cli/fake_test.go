@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -33,15 +32,12 @@ type fake struct {
 	done     string           // what requests say they did; "changed" if empty
 	stale    bool
 
-	mu       sync.Mutex
 	requests []string
 	target   contexts.Context
 }
 
 // ask notes a request and returns the error that it is to fail with.
 func (f *fake) ask(format string, args ...any) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	request := fmt.Sprintf(format, args...)
 	f.requests = append(f.requests, request)
 	verb, _, _ := strings.Cut(request, " ")
@@ -303,3 +299,6 @@ func run(t *testing.T, f *fake, line string) result {
 	t.Helper()
 	return session{}.run(t, f, strings.Fields(line)...)
 }
+
+// units is a list of units.
+func units[T any](all ...T) []T { return all }

@@ -31,12 +31,19 @@ func (f *waitFlags) bind(cmd *cobra.Command) {
 	flags.BoolVar(&f.noBlock, "no-block", false, "do not wait until it is done")
 	flags.DurationVar(&f.timeout, "wait-timeout", waitTimeout, "stop waiting after this long (0: never); the work goes on")
 	flags.IntVar(&f.attempts, "block-attempts", 0, "fleetctl's way to say --wait-timeout: `N` times 2 s (0: wait for ever)")
-	cmd.MarkFlagsMutuallyExclusive("no-block", "wait-timeout", "block-attempts")
 }
 
 // limit returns how long to wait; 0 is for ever.
 func (f *waitFlags) limit(cmd *cobra.Command) (time.Duration, error) {
+	said := 0
+	for _, flag := range []string{"no-block", "wait-timeout", "block-attempts"} {
+		if cmd.Flags().Changed(flag) {
+			said++
+		}
+	}
 	switch {
+	case said > 1:
+		return 0, misuse("--no-block, --wait-timeout and --block-attempts say the same thing in different ways; use one")
 	case f.timeout < 0 || f.attempts < 0:
 		return 0, misuse("a wait cannot be less than nothing")
 	case cmd.Flags().Changed("block-attempts"):
@@ -83,7 +90,11 @@ func (a *app) verdict(ctx context.Context, w *waiter.Waiter, limit time.Duration
 		return cluster.Errorf(cluster.Conflict, "%d of %d units failed", tally.Failed, total).
 			WithHint(a.name + " journal UNIT shows more of what a unit said")
 	}
-	for _, event := range w.Unsettled() {
+	for i, event := range w.Unsettled() {
+		if i == compactUnits {
+			a.notef("and %d more", tally.Waiting-i)
+			break
+		}
 		a.notef("%s", eventLine(a, event, 0))
 	}
 	if ctx.Err() != nil {
