@@ -139,6 +139,10 @@ func sailWith(t *testing.T, members *etcdMembers, servers, nodes int, play func(
 			}
 			synctest.Wait()
 		}()
+		f.until(10*time.Second, "all there", func(state *cluster.State) bool {
+			return !slices.ContainsFunc(state.Nodes, func(n cluster.NodeState) bool { return n.Session.Seq == 0 })
+		})
+		f.pass(100 * time.Millisecond)
 		play(f)
 	})
 }
