@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 	"slices"
+	"time"
 
 	"argosy/internal/api/wire"
 	"argosy/internal/cluster"
@@ -56,15 +57,21 @@ func (s *Server) slice(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	pace := &loop.Pace{Every: streamPace}
+	sent := time.Now()
 	for rev := state.Revision; ; {
 		state, err := s.next(ctx, rev, pace)
 		if err != nil {
 			return
 		}
-		if state == nil {
+		// Snapshots without a change for this node (renewals of sessions) come
+		// all the time; they must not keep the sign of life from being sent.
+		if time.Since(sent) >= streamAlive {
 			if err := out.send(wire.SliceUpdate{Generation: last.Generation}); err != nil {
 				return
 			}
+			sent = time.Now()
+		}
+		if state == nil {
 			continue
 		}
 		rev = state.Revision
@@ -79,7 +86,7 @@ func (s *Server) slice(w http.ResponseWriter, r *http.Request) {
 		if err := out.send(update); err != nil {
 			return
 		}
-		last = now
+		last, sent = now, time.Now()
 	}
 }
 

@@ -25,7 +25,7 @@ func (s *Server) listUnits(ctx context.Context, _ *struct{}) (*body[wire.List[wi
 	}
 	stale, age := s.freshness(ctx)
 	return &body[wire.List[wire.UnitView]]{wire.List[wire.UnitView]{
-		Revision: state.Revision, Stale: stale, Age: age, Items: newViews(state, s.Health).units(),
+		Revision: state.Revision, Stale: stale, Age: age, Items: newViews(state, s.Health).shown(),
 	}}, nil
 }
 

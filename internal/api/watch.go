@@ -70,11 +70,12 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 	// A watch that resumes gets the whole state too: it is one message, and
 	// there is no history here to tell what is gone.
 	last := newViews(state, s.Health)
-	units, nodes := last.units(), last.nodes()
+	units, nodes := last.shown(), last.nodes()
 	if err := out.send(wire.Change{Revision: state.Revision, Full: true, Units: units, Nodes: nodes}); err != nil {
 		return
 	}
 	pace := &loop.Pace{Every: streamPace}
+	sent := time.Now()
 	for rev := state.Revision; ; {
 		state, err := s.next(r.Context(), rev, pace)
 		if err != nil {
@@ -87,14 +88,15 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 		}
 		// Without a new snapshot the health of nodes may still have changed.
 		v := newViews(s.Mirror.State(), s.Health)
-		change.Units, change.GoneUnits, units = diff(units, v.units(), func(u wire.UnitView) cluster.UnitName { return u.Name })
+		change.Units, change.GoneUnits, units = diff(units, v.shown(), func(u wire.UnitView) cluster.UnitName { return u.Name })
 		change.Nodes, change.GoneNodes, nodes = diff(nodes, v.nodes(), func(n wire.NodeView) cluster.NodeID { return n.ID })
-		if state != nil && len(change.Units)+len(change.GoneUnits)+len(change.Nodes)+len(change.GoneNodes) == 0 {
-			continue // a renewal of a session, for example
+		if len(change.Units)+len(change.GoneUnits)+len(change.Nodes)+len(change.GoneNodes) == 0 && time.Since(sent) < streamAlive {
+			continue // a renewal of a session, for example: they never cease, so it is no silence either
 		}
 		if err := out.send(change); err != nil {
 			return
 		}
+		sent = time.Now()
 	}
 }
 

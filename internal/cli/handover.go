@@ -152,7 +152,7 @@ func (a *app) lookUp(ctx context.Context, b Backend, names []cluster.UnitName) (
 			wanted[name] = true
 		}
 		for _, view := range list.Items {
-			if wanted[view.Name] {
+			if wanted[view.Name] && view.Desired != "" { // else it is destroyed, and on its way out
 				views[view.Name] = view
 			}
 		}

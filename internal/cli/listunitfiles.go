@@ -63,7 +63,9 @@ func unitFileListing(a *app, f *listFlags, patterns *[]string) listing[fileRow] 
 	rows := func(views []wire.UnitView) []fileRow {
 		all := make([]fileRow, 0, len(views))
 		for _, view := range views {
-			all = append(all, fileRow{view, nodes})
+			if view.Desired != "" { // else nothing is stored: a node is still busy with it
+				all = append(all, fileRow{view, nodes})
+			}
 		}
 		return all
 	}

@@ -140,7 +140,7 @@ func unitRows(views []wire.UnitView, nodes map[cluster.NodeID]wire.NodeView) []u
 			rows = append(rows, rowOn(view, status, nodes))
 		}
 		switch p := view.Placement; {
-		case p == nil && view.Desired != cluster.Inactive:
+		case p == nil && view.Desired != cluster.Inactive && view.Desired != "":
 			rows = append(rows, unitRow{unit: view, status: cluster.Status{Active: "pending"}})
 		case p == nil:
 		case p.Pending():

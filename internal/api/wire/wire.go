@@ -69,7 +69,9 @@ type List[T any] struct {
 	Items []T     `json:"items"`
 }
 
-// UnitView is a unit with where it is placed and what the nodes say of it.
+// UnitView is a unit with where it is placed and what the nodes say of it. A
+// unit that was destroyed while nodes still have it is shown without a desired
+// state, until the last of them has let it go.
 type UnitView struct {
 	cluster.Unit                    // Text is left out of listings
 	Placement    *cluster.Placement `json:"placement,omitempty"`

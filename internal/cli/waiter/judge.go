@@ -1,6 +1,7 @@
 package waiter
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -120,7 +121,7 @@ func (j judge) onNode(node cluster.NodeID) Event {
 	status, ok := statusOn(*j.view, node)
 	switch {
 	case !ok || status.UID != j.view.UID || status.Hash != j.view.Hash:
-		return Event{State: "placed on " + j.nodeName(node), Reason: j.view.Placement.Reason, Verdict: Waiting}
+		return Event{State: "placed on " + j.nodeName(node), Reason: cmp.Or(status.Problem, j.view.Placement.Reason), Verdict: Waiting}
 	case badLoad(status.Load):
 		return Event{State: status.Load + " on " + j.nodeName(node), Reason: status.Problem, Log: status.Log, Verdict: Failed}
 	case j.goal == Loaded:
@@ -168,14 +169,17 @@ func (j judge) started(status cluster.Status) Event {
 		}
 		return j.say(status, Failed)
 	case inactive:
-		// A unit may do its work and end. That the node has carried out this
-		// placement tells it from one that was not started yet.
-		if (status.Result == "" || status.Result == success) && status.Problem == "" &&
-			status.Epoch == j.view.Placement.Epoch && !old {
+		// A unit may do its work and end. One that never ran has no time of a
+		// change (systemd's is 0, the begin of 1970).
+		ended := (status.Result == "" || status.Result == success) && status.Since.Unix() > 0
+		if ended && status.Problem == "" && status.Epoch == j.view.Placement.Epoch && !old {
 			event := j.say(status, Reached)
 			event.Reason = "it ran and ended well"
 			return event
 		}
+		event := j.say(status, Waiting)
+		event.Reason = cmp.Or(event.Reason, "not started yet; if that lasts, a Condition…= of its own forbids it")
+		return event
 	}
 	return j.say(status, Waiting)
 }
@@ -282,10 +286,11 @@ func sameRun(a, b cluster.Status) bool {
 		a.MainPID == b.MainPID && a.Since.Equal(b.Since)
 }
 
-// badLoad reports whether systemd cannot make anything of the unit's file.
+// badLoad reports whether systemd cannot make anything of the unit's file. A
+// unit that it has not found may not have been linked yet.
 func badLoad(load string) bool {
 	switch load {
-	case "not-found", "bad-setting", "error", "masked":
+	case "bad-setting", "error", "masked":
 		return true
 	}
 	return false

@@ -147,18 +147,26 @@ func TestJudgement(t *testing.T) {
 			want:   "FAILED: failed (signal, status 9) on node-a",
 		},
 		"a unit that does its work and ends well is done": {
-			goal: Launched, now: new(unit(cluster.Launched, on("a"), says("a", "inactive", "dead", ended("success", 0)))),
+			goal: Launched, now: new(unit(cluster.Launched, on("a"), says("a", "inactive", "dead", at(1)))),
 			want: "reached: inactive (dead) on node-a: it ran and ended well",
 		},
 		"a unit that its node has not come to yet has not ended": {
-			goal: Launched, now: new(unit(cluster.Launched, on("a"), says("a", "inactive", "dead", epoch(2)))),
-			want: "waiting: inactive (dead) on node-a",
+			goal: Launched, now: new(unit(cluster.Launched, on("a"), says("a", "inactive", "dead", epoch(2), at(1)))),
+			want: "waiting: inactive (dead) on node-a: not started yet; if that lasts, a Condition…= of its own forbids it",
+		},
+		"a unit that systemd has loaded and not started has not ended": {
+			goal: Launched, now: new(unit(cluster.Launched, on("a"), says("a", "inactive", "dead", at(0)))),
+			want: "waiting: inactive (dead) on node-a: not started yet; if that lasts, a Condition…= of its own forbids it",
+		},
+		"what keeps the node from even taking the unit is told": {
+			goal: Launched, now: new(unit(cluster.Launched, on("a"), says("a", "inactive", "dead", oldHash, problem("the name belongs to the host")))),
+			want: "waiting: placed on node-a: the name belongs to the host",
 		},
 		"a unit that was stopped before has not run again yet": {
 			goal:   Launched,
 			before: unit(cluster.Loaded, on("a"), says("a", "inactive", "dead", at(1))),
 			now:    new(unit(cluster.Launched, on("a"), says("a", "inactive", "dead", at(1)))),
-			want:   "waiting: inactive (dead) on node-a",
+			want:   "waiting: inactive (dead) on node-a: not started yet; if that lasts, a Condition…= of its own forbids it",
 		},
 		"a file that systemd cannot read fails with the node's words": {
 			goal: Launched, now: new(unit(cluster.Launched, on("a"), says("a", "inactive", "dead", load("bad-setting"), problem("no ExecStart=")))),
