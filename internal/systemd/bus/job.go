@@ -1,0 +1,145 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/godbus/dbus/v5"
+
+	"argosy/internal/cluster"
+	"argosy/internal/systemd"
+)
+
+// Run implements systemd.Manager. If ctx ends, the job goes on without us.
+func (b *Bus) Run(ctx context.Context, verb systemd.Verb, name cluster.UnitName) (string, error) {
+	manager, _, err := b.manager(ctx)
+	if err != nil {
+		return "", err
+	}
+	if verb == systemd.ResetFailed {
+		err := manager.CallWithContext(ctx, managerIface+".ResetFailedUnit", 0, string(name)).Err
+		if err != nil && !isNoSuchUnit(err) {
+			return "", plain(err)
+		}
+		return "done", nil
+	}
+	method := map[systemd.Verb]string{systemd.Start: "StartUnit", systemd.Stop: "StopUnit", systemd.Restart: "RestartUnit"}[verb]
+	if method == "" {
+		return "", cluster.Errorf(cluster.Internal, "unknown verb %q", verb)
+	}
+	b.mu.Lock()
+	b.calling++
+	b.mu.Unlock()
+	var job dbus.ObjectPath
+	err = manager.CallWithContext(ctx, managerIface+"."+method, 0, string(name), "replace").Store(&job)
+	end := b.await(job, err == nil)
+	switch {
+	case err != nil && verb == systemd.Stop && isNoSuchUnit(err):
+		return "done", nil // systemd forgot it: nothing runs
+	case err != nil:
+		return "", plain(err)
+	}
+	select {
+	case result, ok := <-end:
+		if !ok {
+			return "", cluster.Errorf(cluster.Unknown, "%s %s: the connection to systemd broke before the job ended", verb, name)
+		}
+		return result, nil
+	case <-ctx.Done():
+		b.forget(job, end)
+		return "", fmt.Errorf("%s %s: %w", verb, name, ctx.Err())
+	}
+}
+
+// Reload implements systemd.Manager.
+func (b *Bus) Reload(ctx context.Context) error {
+	manager, _, err := b.manager(ctx)
+	if err != nil {
+		return err
+	}
+	b.count(+1)
+	defer b.count(-1)
+	if err := manager.CallWithContext(ctx, managerIface+".Reload", 0).Err; err != nil {
+		return fmt.Errorf("reload systemd: %w", plain(err))
+	}
+	return nil
+}
+
+func (b *Bus) count(delta int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.reloads += delta
+}
+
+// await ends a call that returned a job's name, and returns where the job's
+// result comes. The job may have ended before its name was known here: while
+// such calls are under way, the results of unknown jobs are kept.
+func (b *Bus) await(job dbus.ObjectPath, ok bool) chan string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	end := make(chan string, 1)
+	b.calling--
+	result, early := b.ended[job]
+	switch {
+	case !ok:
+	case early:
+		end <- result
+	case b.conn == nil:
+		close(end)
+	default:
+		b.jobs[job] = append(b.jobs[job], end)
+	}
+	if b.calling == 0 {
+		clear(b.ended)
+	}
+	return end
+}
+
+func (b *Bus) jobEnded(job dbus.ObjectPath, result string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, end := range b.jobs[job] {
+		end <- result
+	}
+	delete(b.jobs, job)
+	if b.calling > 0 {
+		b.ended[job] = result
+	}
+}
+
+// forget drops a waiter that gave up.
+func (b *Bus) forget(job dbus.ObjectPath, end chan string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	rest := b.jobs[job][:0]
+	for _, waiter := range b.jobs[job] {
+		if waiter != end {
+			rest = append(rest, waiter)
+		}
+	}
+	if b.jobs[job] = rest; len(rest) == 0 {
+		delete(b.jobs, job)
+	}
+}
+
+func isNoSuchUnit(err error) bool {
+	var e dbus.Error
+	return errors.As(err, &e) && e.Name == busName+".NoSuchUnit"
+}
+
+// plain turns an error of the bus into one of ours, with systemd's own text.
+func plain(err error) error {
+	var e dbus.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	kind := cluster.Internal
+	switch e.Name {
+	case busName + ".NoSuchUnit":
+		kind = cluster.NotFound
+	case busName + ".BadUnitSetting", busName + ".LoadFailed", busName + ".UnitMasked", busName + ".OnlyByDependency":
+		kind = cluster.Invalid
+	}
+	return cluster.Errorf(kind, "%s", e.Error())
+}

@@ -1,0 +1,365 @@
+package systemdtest
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"argosy/internal/cluster"
+	"argosy/internal/systemd"
+)
+
+// Node is one implementation under test: a systemd that holds no unit whose
+// name begins with "argosytest-".
+type Node struct {
+	Manager systemd.Manager
+	Journal systemd.Journal
+	// Host is the name of a loaded unit that is not ours.
+	Host cluster.UnitName
+}
+
+// patience is how long a state may take to come about.
+const patience = 20 * time.Second
+
+// Run runs the conformance suite: what every systemd.Manager and Journal must
+// do. Each test gets a node from open; what it makes it removes.
+func Run(t *testing.T, open func(t *testing.T) Node) {
+	for _, tt := range []struct {
+		name string
+		test func(t *testing.T, s *suite)
+	}{
+		{"an unknown name is not found", testUnknown},
+		{"a unit of the host is not ours and is not written over", testHost},
+		{"a new unit starts without a reload", testStart},
+		{"stop ends the process", testStop},
+		{"restart gives another process and invocation", testRestart},
+		{"writing the same text again changes nothing", testSameText},
+		{"a changed file of a loaded unit is stale until the reload", testStale},
+		{"a failed start says failed, with the exit code, until reset", testFailed},
+		{"a oneshot that ended well is inactive", testOneshot},
+		{"a unit file that systemd refuses cannot be started", testBadSetting},
+		{"a missing requirement is an error that names it", testMissingRequirement},
+		{"a unit whose file was removed while it runs is still ours", testRemovedWhileRunning},
+		{"a removed unit is gone", testRemove},
+		{"removing and resetting what is not there is no error", testNothingThere},
+		{"giving up on a job leaves the job alone", testGiveUp},
+		{"changes name the unit that changed", testChanges},
+		{"the journal holds the lines of the unit", testJournal},
+		{"names with every legal character work", testStrangeNames},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			node := open(t)
+			s := &suite{t: t, node: node}
+			defer s.clean()
+			tt.test(t, s)
+		})
+	}
+}
+
+// suite is one test's helper.
+type suite struct {
+	t     *testing.T
+	node  Node
+	names []cluster.UnitName
+}
+
+// Texts of units.
+const (
+	forever = "[Service]\nExecStart=/bin/sleep infinity\n"
+	fails   = "[Service]\nType=oneshot\nExecStart=/bin/false\n"
+)
+
+func (s *suite) clean() {
+	ctx := context.WithoutCancel(s.t.Context())
+	for _, name := range s.names {
+		_, _ = s.node.Manager.Run(ctx, systemd.Stop, name)
+		_, _ = s.node.Manager.Run(ctx, systemd.ResetFailed, name)
+		if err := s.node.Manager.Remove(ctx, name); err != nil {
+			s.t.Errorf("clean up %s: %v", name, err)
+		}
+	}
+}
+
+// write writes a unit; it is removed at the end.
+func (s *suite) write(name cluster.UnitName, text string) {
+	s.t.Helper()
+	s.names = append(s.names, name)
+	if err := s.node.Manager.Write(s.t.Context(), name, text); err != nil {
+		s.t.Fatalf("write %s: %v", name, err)
+	}
+}
+
+func (s *suite) run(verb systemd.Verb, name cluster.UnitName, want string) {
+	s.t.Helper()
+	result, err := s.node.Manager.Run(s.t.Context(), verb, name)
+	if err != nil || result != want {
+		s.t.Fatalf("%s %s: %q, %v; want %q", verb, name, result, err, want)
+	}
+}
+
+func (s *suite) observe(name cluster.UnitName) systemd.Unit {
+	s.t.Helper()
+	units, err := s.node.Manager.Observe(s.t.Context(), name)
+	if err != nil || len(units) != 1 || units[0].Name != name {
+		s.t.Fatalf("observe %s: %+v, %v", name, units, err)
+	}
+	return units[0]
+}
+
+// await observes a unit at each sign of change until it is as wanted.
+func (s *suite) await(name cluster.UnitName, what string, is func(systemd.Unit) bool) systemd.Unit {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
+	for {
+		u := s.observe(name)
+		if is(u) {
+			return u
+		}
+		select {
+		case <-s.node.Manager.Changes():
+		case <-ctx.Done():
+			s.t.Fatalf("%s did not become %s: %+v", name, what, u)
+		}
+	}
+}
+
+func testUnknown(t *testing.T, s *suite) {
+	u := s.observe("argosytest-none.service")
+	if u.Load != "not-found" || u.Active != "inactive" || u.Ours || u.Stale || u.FileHash != "" {
+		t.Errorf("%+v", u)
+	}
+}
+
+func testHost(t *testing.T, s *suite) {
+	u := s.observe(s.node.Host)
+	if u.Load != "loaded" || u.Ours || u.FileHash != "" {
+		t.Errorf("%+v", u)
+	}
+	all, err := s.node.Manager.Observe(t.Context())
+	if err != nil || slices.ContainsFunc(all, func(u systemd.Unit) bool { return u.Name == s.node.Host }) {
+		t.Errorf("it is among ours, or %v", err)
+	}
+}
+
+func testStart(t *testing.T, s *suite) {
+	const name = "argosytest-start.service"
+	if u := s.observe(name); u.Load != "not-found" {
+		t.Fatalf("%+v", u)
+	}
+	s.write(name, forever)
+	if u := s.observe(name); u.Load != "loaded" || !u.Ours || u.Stale || u.Active != "inactive" || u.FileHash != cluster.HashText(forever) {
+		t.Errorf("before the start: %+v", u)
+	}
+	s.run(systemd.Start, name, "done")
+	u := s.observe(name)
+	if u.Active != "active" || u.Sub != "running" || u.MainPID == 0 || u.Invocation == "" || u.Stale || !u.Ours || u.Since.IsZero() {
+		t.Errorf("after the start: %+v", u)
+	}
+	all, err := s.node.Manager.Observe(t.Context())
+	if err != nil || !slices.ContainsFunc(all, func(u systemd.Unit) bool { return u.Name == name }) {
+		t.Errorf("it is not among ours: %v", err)
+	}
+}
+
+func testStop(t *testing.T, s *suite) {
+	const name = "argosytest-stop.service"
+	s.write(name, forever)
+	s.run(systemd.Start, name, "done")
+	s.run(systemd.Stop, name, "done")
+	if u := s.observe(name); u.Active != "inactive" || u.MainPID != 0 || !u.Ours {
+		t.Errorf("%+v", u)
+	}
+	s.run(systemd.Stop, name, "done") // again
+}
+
+func testRestart(t *testing.T, s *suite) {
+	const name = "argosytest-restart.service"
+	s.write(name, forever)
+	s.run(systemd.Start, name, "done")
+	before := s.observe(name)
+	s.run(systemd.Restart, name, "done")
+	after := s.observe(name)
+	if after.MainPID == before.MainPID || after.MainPID == 0 || after.Invocation == before.Invocation || after.Active != "active" {
+		t.Errorf("before %+v\nafter %+v", before, after)
+	}
+}
+
+func testSameText(t *testing.T, s *suite) {
+	const name = "argosytest-same.service"
+	s.write(name, forever)
+	s.run(systemd.Start, name, "done")
+	s.write(name, forever)
+	if u := s.observe(name); u.Stale {
+		t.Errorf("%+v", u)
+	}
+}
+
+func testStale(t *testing.T, s *suite) {
+	const name = "argosytest-stale.service"
+	s.write(name, forever)
+	s.run(systemd.Start, name, "done")
+	changed := forever + "Environment=X=1\n"
+	s.write(name, changed)
+	if u := s.observe(name); !u.Stale || u.FileHash != cluster.HashText(changed) || u.Active != "active" {
+		t.Errorf("after the write: %+v", u)
+	}
+	if err := s.node.Manager.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if u := s.observe(name); u.Stale || u.Active != "active" {
+		t.Errorf("after the reload: %+v", u)
+	}
+}
+
+func testFailed(t *testing.T, s *suite) {
+	const name = "argosytest-failed.service"
+	s.write(name, fails)
+	s.run(systemd.Start, name, "failed")
+	if u := s.observe(name); u.Active != "failed" || u.Result != "exit-code" || u.ExitCode != 1 || u.MainPID != 0 {
+		t.Errorf("%+v", u)
+	}
+	s.run(systemd.ResetFailed, name, "done")
+	if u := s.observe(name); u.Active != "inactive" {
+		t.Errorf("after the reset: %+v", u)
+	}
+}
+
+func testOneshot(t *testing.T, s *suite) {
+	const name = "argosytest-once.service"
+	s.write(name, "[Service]\nType=oneshot\nExecStart=/bin/true\n")
+	s.run(systemd.Start, name, "done")
+	if u := s.observe(name); u.Active != "inactive" || !u.Ours {
+		t.Errorf("%+v", u)
+	}
+}
+
+func testBadSetting(t *testing.T, s *suite) {
+	const name = "argosytest-bad.service"
+	s.write(name, "[Service]\nType=simple\n")
+	if u := s.observe(name); u.Load != "bad-setting" || !u.Ours {
+		t.Errorf("%+v", u)
+	}
+	if result, err := s.node.Manager.Run(t.Context(), systemd.Start, name); err == nil {
+		t.Errorf("started: %q", result)
+	}
+}
+
+func testMissingRequirement(t *testing.T, s *suite) {
+	const name = "argosytest-requires.service"
+	s.write(name, "[Unit]\nRequires=argosytest-missing.service\n"+forever)
+	_, err := s.node.Manager.Run(t.Context(), systemd.Start, name)
+	if err == nil || !strings.Contains(err.Error(), "argosytest-missing.service not found") {
+		t.Errorf("%v", err)
+	}
+	s.write("argosytest-missing.service", forever)
+	s.run(systemd.Start, name, "done") // without a reload
+}
+
+func testRemovedWhileRunning(t *testing.T, s *suite) {
+	const name = "argosytest-orphan.service"
+	s.write(name, forever)
+	s.run(systemd.Start, name, "done")
+	if err := s.node.Manager.Remove(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+	all, err := s.node.Manager.Observe(t.Context())
+	i := slices.IndexFunc(all, func(u systemd.Unit) bool { return u.Name == name })
+	if err != nil || i < 0 {
+		t.Fatalf("it is not among ours: %v", err)
+	}
+	if u := all[i]; !u.Ours || u.Active != "active" || u.FileHash != "" || !u.Stale {
+		t.Errorf("%+v", u)
+	}
+	s.run(systemd.Stop, name, "done")
+	s.await(name, "gone", func(u systemd.Unit) bool { return u.Active == "inactive" })
+}
+
+func testRemove(t *testing.T, s *suite) {
+	const name = "argosytest-remove.service"
+	s.write(name, forever)
+	s.run(systemd.Start, name, "done")
+	s.run(systemd.Stop, name, "done")
+	if err := s.node.Manager.Remove(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+	s.await(name, "not-found", func(u systemd.Unit) bool { return u.Load == "not-found" && !u.Ours })
+	all, err := s.node.Manager.Observe(t.Context())
+	if err != nil || slices.ContainsFunc(all, func(u systemd.Unit) bool { return u.Name == name }) {
+		t.Errorf("still among ours, or %v", err)
+	}
+}
+
+func testNothingThere(t *testing.T, s *suite) {
+	const name = "argosytest-nothing.service"
+	if err := s.node.Manager.Remove(t.Context(), name); err != nil {
+		t.Error(err)
+	}
+	s.run(systemd.ResetFailed, name, "done")
+}
+
+func testGiveUp(t *testing.T, s *suite) {
+	const name = "argosytest-slow.service"
+	s.write(name, "[Service]\nType=oneshot\nExecStart=/bin/sleep 2\nRemainAfterExit=yes\n")
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if result, err := s.node.Manager.Run(ctx, systemd.Start, name); err == nil {
+		t.Fatalf("it ended at once: %q", result)
+	}
+	s.await(name, "active", func(u systemd.Unit) bool { return u.Active == "active" })
+}
+
+func testChanges(t *testing.T, s *suite) {
+	const name = "argosytest-changes.service"
+	s.write(name, "[Service]\nExecStart=/bin/sleep 0.3\n")
+	s.run(systemd.Start, name, "done")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for {
+		select {
+		case names := <-s.node.Manager.Changes():
+			if (len(names) == 0 || slices.Contains(names, name)) && s.observe(name).Active == "inactive" {
+				return
+			}
+		case <-ctx.Done():
+			t.Fatal("its end was not signalled")
+		}
+	}
+}
+
+func testJournal(t *testing.T, s *suite) {
+	const name = "argosytest-journal.service"
+	s.write(name, "[Service]\nType=oneshot\nExecStart=/bin/echo hello from the unit\n")
+	s.run(systemd.Start, name, "done")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	err := s.node.Journal.Follow(ctx, name, 10, true, func(line string) error {
+		if strings.Contains(line, "hello from the unit") {
+			return context.Canceled
+		}
+		return nil
+	})
+	if err != context.Canceled { //nolint:errorlint // it comes back as it was returned
+		t.Fatalf("follow: %v", err)
+	}
+	lines, err := s.node.Journal.Tail(t.Context(), name, 1000)
+	if err != nil || !slices.Contains(lines, "hello from the unit") {
+		t.Errorf("tail: %q, %v", lines, err)
+	}
+}
+
+func testStrangeNames(t *testing.T, s *suite) {
+	for _, name := range []cluster.UnitName{`argosytest-a_b.c:d\x2de.service`, "argosytest-t@1.service", "argosytest-x.target"} {
+		text := forever
+		if name.Type() == "target" {
+			text = "[Unit]\nDescription=a target\n"
+		}
+		s.write(name, text)
+		s.run(systemd.Start, name, "done")
+		if u := s.observe(name); u.Active != "active" || !u.Ours {
+			t.Errorf("%+v", u)
+		}
+	}
+}
