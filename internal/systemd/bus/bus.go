@@ -280,19 +280,3 @@ func unitOfPath(path dbus.ObjectPath) (string, bool) {
 	}
 	return name.String(), true
 }
-
-// pathOfUnit escapes a unit's name as systemd does (bus_path_escape).
-func pathOfUnit(name cluster.UnitName) dbus.ObjectPath {
-	var path strings.Builder
-	path.WriteString(unitPrefix)
-	for i := 0; i < len(name); i++ {
-		c := name[i]
-		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
-		if letter || c >= '0' && c <= '9' && i > 0 {
-			path.WriteByte(c)
-		} else {
-			fmt.Fprintf(&path, "_%02x", c)
-		}
-	}
-	return dbus.ObjectPath(path.String())
-}

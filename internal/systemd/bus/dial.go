@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 )
@@ -19,7 +20,10 @@ const (
 func dial(ctx context.Context) (*dbus.Conn, error) {
 	conn, direct := connect(ctx, privateSocket)
 	if direct == nil {
-		return conn, nil
+		if direct = knock(ctx, conn); direct == nil {
+			return conn, nil
+		}
+		_ = conn.Close()
 	}
 	conn, err := connect(ctx, systemSocket)
 	if err != nil {
@@ -53,4 +57,20 @@ func connect(ctx context.Context, address string) (*dbus.Conn, error) {
 		return nil, err
 	}
 	return conn, nil
+}
+
+// knock returns once systemd answers. A message that reaches its private
+// socket together with the end of the authentication lies there until the next
+// one arrives (seen with systemd 257), so that the first may need a second.
+func knock(ctx context.Context, conn *dbus.Conn) error {
+	var err error
+	for wait := 10 * time.Millisecond; wait < 10*time.Second; wait *= 2 {
+		ping, cancel := context.WithTimeout(ctx, wait)
+		err = conn.Object(busName, managerPath).CallWithContext(ping, "org.freedesktop.DBus.Peer.Ping", 0).Err
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	return err
 }

@@ -185,8 +185,9 @@ func (f *files) hash(name cluster.UnitName) cluster.Hash {
 	return f.hashes[name].hash
 }
 
-// owns reports whether a fragment path of systemd's is ours: it names the link
-// or what it points to.
+// owns reports whether a fragment path of systemd's is ours: it names our link
+// (systemd does not resolve links), or what it points to. If the link is gone,
+// it was ours: what else lies in that folder is not removed while it is loaded.
 func (f *files) owns(fragment string) bool {
 	if filepath.Dir(fragment) == f.dir {
 		return true
@@ -195,5 +196,5 @@ func (f *files) owns(fragment string) bool {
 		return false
 	}
 	target, err := os.Readlink(fragment)
-	return err == nil && filepath.Dir(target) == f.dir
+	return errors.Is(err, fs.ErrNotExist) || err == nil && filepath.Dir(target) == f.dir
 }

@@ -166,7 +166,7 @@ func (b *Bus) ours(ctx context.Context, manager dbus.BusObject, conn *dbus.Conn)
 			continue
 		}
 		value, err := conn.Object(busName, row.Path).GetProperty(unitIface + ".FragmentPath")
-		if fragment, ok := value.Value().(string); err == nil && ok && b.files.owned(fragment, name) {
+		if fragment, ok := value.Value().(string); err == nil && ok && b.files.owns(fragment) {
 			names = append(names, name)
 		}
 	}
@@ -187,10 +187,4 @@ func (f *files) onDisk(name cluster.UnitName) bool {
 		}
 	}
 	return false
-}
-
-// owned is owns for a unit whose link may be gone: then nothing else can have
-// been in its place.
-func (f *files) owned(fragment string, name cluster.UnitName) bool {
-	return f.owns(fragment) || fragment == f.link(name)
 }

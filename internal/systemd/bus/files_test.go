@@ -1,0 +1,150 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/godbus/dbus/v5"
+	"github.com/google/go-cmp/cmp"
+
+	"argosy/internal/cluster"
+)
+
+// offline makes a driver without a systemd, on folders of the test's own.
+func offline(t *testing.T) *Bus {
+	dir := t.TempDir()
+	return New(Config{Dir: filepath.Join(dir, "units"), LinkDir: filepath.Join(dir, "system")})
+}
+
+func TestWhatIsNotOursIsNeitherReplacedNorRemoved(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		make func(path string) error
+	}{
+		{"a file", func(path string) error { return os.WriteFile(path, []byte("host"), 0o600) }},
+		{"a link to elsewhere", func(path string) error { return os.Symlink("/dev/null", path) }},
+		{"a folder", func(path string) error { return os.Mkdir(path, 0o700) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := offline(t)
+			path := b.files.link("web.service")
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), tt.make(path)); err != nil {
+				t.Fatal(err)
+			}
+			before, _ := os.Lstat(path)
+			if err := b.Write(t.Context(), "web.service", "x"); cluster.KindOf(err) != cluster.Exists {
+				t.Errorf("write: %v", err)
+			}
+			if err := b.Remove(t.Context(), "web.service"); err != nil {
+				t.Errorf("remove: %v", err)
+			}
+			if after, err := os.Lstat(path); err != nil || !os.SameFile(before, after) {
+				t.Errorf("it was touched: %v", err)
+			}
+		})
+	}
+}
+
+func TestNamesThatWouldLeaveTheFolderAreRefused(t *testing.T) {
+	b := offline(t)
+	for _, name := range []cluster.UnitName{"../x.service", "/etc/x.service", "", ".service"} {
+		if b.Write(t.Context(), name, "x") == nil || b.Remove(t.Context(), name) == nil {
+			t.Errorf("%q was accepted", name)
+		}
+	}
+}
+
+func TestEachNewTextHasALaterTimeAndLeavesNoOtherFile(t *testing.T) {
+	b := offline(t)
+	last, _ := os.Stat(os.DevNull)
+	for i, text := range []string{"a", "b", "c", "d"} {
+		if err := b.Write(t.Context(), "web.service", text); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(b.files.path("web.service"))
+		if err != nil || i > 0 && !info.ModTime().After(last.ModTime()) {
+			t.Errorf("%q: %v, %v after %v", text, err, info.ModTime(), last.ModTime())
+		}
+		last = info
+		if got := b.files.hash("web.service"); got != cluster.HashText(text) {
+			t.Errorf("%q has hash %s", text, got)
+		}
+	}
+	entries, _ := os.ReadDir(b.files.dir)
+	if len(entries) != 1 {
+		t.Errorf("files: %v", entries)
+	}
+}
+
+// pathOfUnit escapes a unit's name as systemd does (bus_path_escape).
+func pathOfUnit(name cluster.UnitName) dbus.ObjectPath {
+	var path strings.Builder
+	path.WriteString(unitPrefix)
+	for i := 0; i < len(name); i++ {
+		c := name[i]
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		if letter || c >= '0' && c <= '9' && i > 0 {
+			path.WriteByte(c)
+		} else {
+			fmt.Fprintf(&path, "_%02x", c)
+		}
+	}
+	return dbus.ObjectPath(path.String())
+}
+
+func TestUnitNamesSurviveObjectPaths(t *testing.T) {
+	for _, name := range []cluster.UnitName{"web.service", `a_b.c:d\x2de@1.service`, "1st.service", "dev-sda1.swap"} {
+		if got, ok := unitOfPath(pathOfUnit(name)); !ok || got != string(name) {
+			t.Errorf("%s: %s comes back as %q", name, pathOfUnit(name), got)
+		}
+	}
+}
+
+// journalctl makes a program that stands in for journalctl.
+func journalctl(t *testing.T, script string) Journal {
+	path := filepath.Join(t.TempDir(), "journalctl")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return Journal{Program: path}
+}
+
+func TestLinesOfTheJournalAreBoundedAndValid(t *testing.T) {
+	j := journalctl(t, `printf 'short\nbad \377 byte\n'; head -c 100000 /dev/zero | tr '\0' x; printf '\nlast'`)
+	lines, err := j.Tail(t.Context(), "web.service", 10)
+	if err != nil || len(lines) != 4 {
+		t.Fatalf("%d lines, %v", len(lines), err)
+	}
+	if len(lines[2]) != lineMax {
+		t.Errorf("a long line has %d bytes", len(lines[2]))
+	}
+	lines[2] = lines[2][:3]
+	if diff := cmp.Diff([]string{"short", "bad � byte", "xxx", "last"}, lines); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestFollowingAJournalEndsWithItsContextOrItsReader(t *testing.T) {
+	j := journalctl(t, "echo line; exec sleep 1000\n")
+	ctx, cancel := context.WithCancel(t.Context())
+	err := j.Follow(ctx, "web.service", 1, true, func(string) error { cancel(); return nil })
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("after the end of the context: %v", err)
+	}
+	enough := errors.New("enough")
+	if err := j.Follow(t.Context(), "web.service", 1, true, func(string) error { return enough }); !errors.Is(err, enough) {
+		t.Errorf("after the reader's refusal: %v", err)
+	}
+}
+
+func TestAComplaintOfJournalctlIsToldOn(t *testing.T) {
+	_, err := journalctl(t, "echo 'no journal here' >&2; exit 1\n").Tail(t.Context(), "web.service", 1)
+	if err == nil || !strings.Contains(err.Error(), "no journal here") {
+		t.Errorf("%v", err)
+	}
+}
