@@ -86,6 +86,13 @@ func (a *app) connect(ctx context.Context) (Backend, error) {
 	if err != nil {
 		return nil, err
 	}
+	return a.dial(ctx, target)
+}
+
+func (a *app) dial(ctx context.Context, target contexts.Context) (Backend, error) {
+	if a.flags.verbose {
+		a.notef("context: %s (%s)", target.Name, reachedAt(target))
+	}
 	return a.env.Dial(ctx, target)
 }
 
@@ -103,7 +110,7 @@ func (a *app) connectHere(ctx context.Context) (Backend, error) {
 	if target.Socket == "" {
 		return nil, misuse("this verb is about one machine and needs its socket; context %s has none", target.Name)
 	}
-	return a.env.Dial(ctx, target)
+	return a.dial(ctx, target)
 }
 
 // request bounds one request. Streams are not bounded.

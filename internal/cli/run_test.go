@@ -86,8 +86,8 @@ func TestErrorsAreToldInOneWay(t *testing.T) {
 		"an error has its hint, and no help is dumped": {
 			line: "argosy stop hello", fake: refuse, want: "argosy: not you\nhint: ask somebody\n",
 		},
-		"-v tells the kind": {
-			line: "argosy -v stop hello", fake: refuse, want: "argosy: not you\nhint: ask somebody\nkind: denied\n",
+		"-v tells whom it talks to, and the kind": {
+			line: "argosy -v stop hello", fake: refuse, want: "context: local (/run/argosy/argosy.sock)\nargosy: not you\nhint: ask somebody\nkind: denied\n",
 		},
 		"misuse names the verb whose help helps": {
 			line: "argosy node label x", want: "argosy: these arguments do not fit: argosy node label NODE KEY=VALUE|KEY-...\nsee argosy node label --help\n",

@@ -150,17 +150,10 @@ func (j judge) started(status cluster.Status) Event {
 	old := j.unit.Changed && known && sameRun(before, status)
 	switch status.Active {
 	case active, reloading:
-		if j.goal != Restarted {
-			return j.say(status, Reached)
+		if j.goal == Restarted {
+			return j.restarted(before.MainPID, status)
 		}
-		if known && before.MainPID != 0 && before.MainPID == status.MainPID {
-			return Event{State: "active on " + j.nodeName(status.Node), Reason: fmt.Sprintf("still the main process %d", status.MainPID), Verdict: Waiting}
-		}
-		event := j.say(status, Reached)
-		if known && before.MainPID != 0 && status.MainPID != 0 {
-			event.Reason = fmt.Sprintf("main process %d instead of %d", status.MainPID, before.MainPID)
-		}
-		return event
+		return j.say(status, Reached)
 	case failed:
 		if old {
 			event := j.say(status, Waiting)
@@ -169,10 +162,7 @@ func (j judge) started(status cluster.Status) Event {
 		}
 		return j.say(status, Failed)
 	case inactive:
-		// A unit may do its work and end. One that never ran has no time of a
-		// change (systemd's is 0, the begin of 1970).
-		ended := (status.Result == "" || status.Result == success) && status.Since.Unix() > 0
-		if ended && status.Problem == "" && status.Epoch == j.view.Placement.Epoch && !old {
+		if !old && j.ended(status) {
 			event := j.say(status, Reached)
 			event.Reason = "it ran and ended well"
 			return event
@@ -182,6 +172,31 @@ func (j judge) started(status cluster.Status) Event {
 		return event
 	}
 	return j.say(status, Waiting)
+}
+
+// restarted judges an active unit that was to be restarted: its main process
+// must be another than before, if it has one.
+func (j judge) restarted(beforePID int, status cluster.Status) Event {
+	if beforePID == 0 || status.MainPID == 0 {
+		return j.say(status, Reached)
+	}
+	if beforePID == status.MainPID {
+		return Event{
+			State:  "active on " + j.nodeName(status.Node),
+			Reason: fmt.Sprintf("still the main process %d", status.MainPID), Verdict: Waiting,
+		}
+	}
+	event := j.say(status, Reached)
+	event.Reason = fmt.Sprintf("main process %d instead of %d", status.MainPID, beforePID)
+	return event
+}
+
+// ended reports whether an inactive unit has done its work, as opposed to one
+// that was not started yet: that has no time of a change (systemd's is 0, the
+// begin of 1970), or its node has not come to this placement.
+func (j judge) ended(status cluster.Status) bool {
+	well := status.Result == "" || status.Result == success
+	return well && status.Problem == "" && status.Since.Unix() > 0 && status.Epoch == j.view.Placement.Epoch
 }
 
 func (j judge) stopped() Event {
