@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"reflect"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -29,6 +30,7 @@ func (s *Server) routes() http.Handler {
 	config.OpenAPIPath = strings.TrimSuffix(wire.PathOpenAPI, ".json")
 	config.DocsPath, config.SchemasPath = "", ""
 	config.CreateHooks = nil // answers carry no schema links
+	config.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	api := humago.New(mux, config)
 
 	operation(s, api, route{"GET", wire.PathStatus, anyMember, "The cluster on one page"}, s.status)
@@ -64,6 +66,15 @@ func (s *Server) routes() http.Handler {
 	s.part(api, mux, route{"POST", wire.PathReset, onlyLocal, "Make this node forget its cluster"}, s.Reset)
 	refuseForming(mux, func() cluster.ID { return s.Authority.ID() })
 	return mux
+}
+
+// schemaName names a type in the description of the API; two of our nouns have
+// the same Go name.
+func schemaName(t reflect.Type, hint string) string {
+	if t == reflect.TypeFor[wire.Status]() {
+		return "StatusPage"
+	}
+	return huma.DefaultSchemaNamer(t, hint)
 }
 
 // operation registers a route whose input and output the framework checks and

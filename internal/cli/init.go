@@ -33,6 +33,9 @@ func newInit(a *app) *cobra.Command {
 			if request.Address, err = parseAddress(address); err != nil {
 				return err
 			}
+			if err := a.ensureDaemon(cmd.Context()); err != nil {
+				return err
+			}
 			return a.here(cmd, func(ctx context.Context, b Backend) error {
 				identity, err := b.Init(ctx, request)
 				if err != nil {

@@ -43,6 +43,9 @@ func newJoin(a *app) *cobra.Command {
 					return err
 				}
 			}
+			if err := a.ensureDaemon(cmd.Context()); err != nil {
+				return err
+			}
 			return a.here(cmd, func(ctx context.Context, b Backend) error {
 				identity, err := b.Join(ctx, request)
 				if err != nil {

@@ -85,7 +85,8 @@ func verbs(a *app) []verbGroup {
 		}},
 		{groupCluster, []*cobra.Command{newStatus(a), newListMachines(a), newNode(a), newToken(a)}},
 		{groupMachine, []*cobra.Command{newInit(a), newJoin(a), newLeave(a), newReset(a)}},
-		{groupTool, []*cobra.Command{newContext(a), newHelp(a), newCompletion(a), newVersion(a)}},
+		{groupTool, []*cobra.Command{newLab(a), newContext(a), newHelp(a), newCompletion(a), newVersion(a)}},
+		{groupTool, []*cobra.Command{newDaemon(a), newEtcd(a), newPermit(a)}}, // systemd runs these; the help hides them
 	}
 }
 

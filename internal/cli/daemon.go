@@ -1,0 +1,167 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"argosy/internal/cli/contexts"
+	"argosy/internal/etcd"
+	"argosy/internal/node"
+	"argosy/internal/permit"
+	"argosy/internal/systemd/bus"
+)
+
+// The processes of a node. systemd runs them; nobody types these.
+
+const daemonLong = `The node's daemon: it keeps the units that are placed on this machine running
+through systemd, and on servers it leads and serves the API. It is started by
+argosy.service. Ending it stops no unit.`
+
+func newDaemon(a *app) *cobra.Command {
+	config := node.ConfigPath
+	cmd := &cobra.Command{
+		Use:    "daemon",
+		Short:  "Run the node's daemon (systemd does)",
+		Long:   daemonLong,
+		Args:   cobra.NoArgs,
+		Hidden: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := node.LoadConfig(config)
+			if err != nil {
+				return err
+			}
+			log := a.serviceLog()
+			manager := bus.New(bus.Config{Log: log})
+			d, err := node.New(cfg, node.Deps{
+				Manager: manager, Journal: bus.Journal{}, Log: log,
+				Ready: func() { a.notifySystemd(log, daemon.SdNotifyReady) }, Version: buildVersion(),
+			})
+			if err != nil {
+				return err
+			}
+			group, ctx := errgroup.WithContext(cmd.Context())
+			group.Go(func() error { return manager.Keep(ctx) })
+			group.Go(func() error { return d.Run(ctx) })
+			if err := group.Wait(); !errors.Is(err, context.Canceled) {
+				return err
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&config, "config", config, "read this `file`, if it exists")
+	return cmd
+}
+
+func newEtcd(a *app) *cobra.Command {
+	var config string
+	cmd := &cobra.Command{
+		Use:    "etcd",
+		Short:  "Run the store of a server (systemd does)",
+		Long:   "The store of a server, in a process of its own. It is started by argosy-etcd.service\nwith a configuration that the daemon has written.",
+		Args:   cobra.NoArgs,
+		Hidden: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := etcd.Load(config)
+			if err != nil {
+				return err
+			}
+			log := a.serviceLog()
+			return etcd.Run(cmd.Context(), cfg, func() { a.notifySystemd(log, daemon.SdNotifyReady) })
+		},
+	}
+	cmd.Flags().StringVar(&config, "config", "/var/lib/argosy/etcd.json", "the configuration `file` that the daemon wrote")
+	return cmd
+}
+
+func newPermit(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:    "permit",
+		Short:  "Hold this node's permit to run exclusive units (systemd does)",
+		Long:   "The process that ends exclusive units when the node's permit does. It is started by\nargosy-permit.service, whose watchdog kills it when it falls silent.",
+		Args:   cobra.NoArgs,
+		Hidden: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log := a.serviceLog()
+			cfg := permit.Config{Socket: node.PermitSocket, Marker: node.PermitMarker, Watchdog: a.watchdog()}
+			err := permit.Run(cmd.Context(), cfg, permit.Deps{Log: log, Notify: func(state string) error {
+				_, err := daemon.SdNotify(false, state)
+				return err
+			}})
+			if errors.Is(err, context.Canceled) {
+				return nil
+			}
+			return err
+		},
+	}
+}
+
+// serviceLog logs to standard error, which systemd keeps with its own time.
+func (a *app) serviceLog() *slog.Logger {
+	return slog.New(slog.NewTextHandler(a.env.Stderr, &slog.HandlerOptions{
+		ReplaceAttr: func(groups []string, attr slog.Attr) slog.Attr {
+			if len(groups) == 0 && attr.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return attr
+		},
+	}))
+}
+
+// notifySystemd tells systemd about this process, if it was started by it.
+func (a *app) notifySystemd(log *slog.Logger, state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		log.Warn("systemd was not told", "state", state, "err", err)
+	}
+}
+
+// watchdog returns the interval in which systemd wants to hear of us, 0 if it
+// does not say.
+func (a *app) watchdog() time.Duration {
+	usec, err := strconv.ParseInt(a.env.Getenv("WATCHDOG_USEC"), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(usec) * time.Microsecond
+}
+
+// ensureDaemon installs and starts this machine's daemon, if none listens: so
+// that "argosy init" needs nothing but the binary.
+func (a *app) ensureDaemon(ctx context.Context) error {
+	_, named, err := a.namedTarget()
+	if err != nil || named {
+		return err // another daemon was named; it is not ours to start
+	}
+	if _, err := os.Stat(contexts.LocalSocket); err == nil {
+		return nil
+	}
+	cfg, err := node.LoadConfig(node.ConfigPath)
+	if err != nil {
+		return err
+	}
+	binary, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	a.notef("installing and starting argosy.service")
+	changed, err := node.InstallServices(node.ServiceConfig{Binary: binary, Dir: cfg.Dir, Timings: cfg.Timings})
+	if err != nil {
+		return fmt.Errorf("install the services: %w", err)
+	}
+	manager := bus.New(bus.Config{Log: a.serviceLog()})
+	group, ctx := errgroup.WithContext(ctx)
+	ctx, done := context.WithCancel(ctx)
+	group.Go(func() error { return manager.Keep(ctx) })
+	err = node.StartDaemon(ctx, manager, changed)
+	done()
+	_ = group.Wait() // the connection's end is ours
+	return err
+}

@@ -1,0 +1,178 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"argosy/internal/api"
+	"argosy/internal/api/client"
+	"argosy/internal/api/wire"
+	"argosy/internal/cluster"
+	"argosy/internal/engine"
+	"argosy/internal/loop"
+	"argosy/internal/mirror"
+	"argosy/internal/pki"
+	"argosy/internal/store"
+	"argosy/internal/systemd"
+)
+
+// ControlConfig is what the control plane of a server is told.
+type ControlConfig struct {
+	Node     cluster.NodeID
+	Timings  cluster.Timings
+	CertLife time.Duration
+}
+
+// ControlDeps is what it works with. The simulator gives it a store in memory
+// and no members.
+type ControlDeps struct {
+	Store                    store.Store
+	Members                  engine.Members // may be nil
+	Voters                   func(ctx context.Context) ([]wire.Voter, int64, error)
+	InitialCluster           func(ctx context.Context) (string, error)
+	Authority, EtcdAuthority *pki.Authority
+	Journal                  systemd.Journal
+	Peer                     func(netip.AddrPort) *client.Client
+	Leave, Reset             func(context.Context) error
+	Log                      *slog.Logger
+}
+
+// Control is the control plane of one server: its copy of the store, its
+// candidate for the leadership, and its API.
+type Control struct {
+	Mirror   *mirror.Mirror
+	Engine   *engine.Engine
+	sessions *engine.Sessions
+	statuses *engine.Statuses
+	api      *api.Server
+}
+
+// NewControl assembles the control plane; Run starts it.
+func NewControl(cfg ControlConfig, deps ControlDeps) *Control {
+	m := mirror.New(deps.Store, deps.Log)
+	engineDeps := engine.Deps{Store: deps.Store, Mirror: m, Members: deps.Members, Log: deps.Log}
+	c := &Control{
+		Mirror:   m,
+		Engine:   engine.New(engine.Config{Node: cfg.Node, Timings: cfg.Timings}, engineDeps),
+		sessions: engine.NewSessions(engineDeps, 0),
+		statuses: engine.NewStatuses(engineDeps, 0),
+	}
+	c.api = api.NewServer(api.Deps{
+		Store: deps.Store, Mirror: m, Health: c.Engine.Health, Sessions: c.sessions, Statuses: c.statuses,
+		Authority: deps.Authority, EtcdAuthority: deps.EtcdAuthority, CertLife: cfg.CertLife,
+		Voters: deps.Voters, InitialCluster: deps.InitialCluster,
+		Self: cfg.Node, Journal: deps.Journal, Peer: deps.Peer, Leave: deps.Leave, Reset: deps.Reset, Log: deps.Log,
+	})
+	return c
+}
+
+// Local serves the unix socket, Remote the network.
+func (c *Control) Local() http.Handler { return c.api.Local() }
+
+// Remote serves the network.
+func (c *Control) Remote() http.Handler { return c.api.Handler() }
+
+// Run runs the control plane until ctx ends, and returns its error.
+func (c *Control) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	// The mirror first: everything else reads it.
+	group.Go(func() error { return c.Mirror.Run(ctx) })
+	// What nodes say is taken in by every server, whoever leads.
+	group.Go(func() error { return c.sessions.Run(ctx) })
+	group.Go(func() error { return c.statuses.Run(ctx) })
+	group.Go(func() error { return c.Engine.Run(ctx) })
+	return group.Wait()
+}
+
+// runServer runs the control plane on this node until ctx ends, or until the
+// node is no server any more (nil).
+func (d *Daemon) runServer(ctx context.Context, keeper *pki.Keeper, c cluster.Cluster) error {
+	ca, etcdAuthority, err := d.disk.authorities()
+	if err != nil {
+		return err
+	}
+	if err := d.services.start(ctx, EtcdService); err != nil {
+		// etcd may wait for its peers: the daemon must answer meanwhile.
+		d.deps.Log.Warn("etcd is not up yet", "err", err)
+	}
+	db, err := d.dialStore(d.knownServers())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	control := NewControl(ControlConfig{Node: d.id, Timings: c.Timings, CertLife: d.cfg.NodeCert}, ControlDeps{
+		Store: db, Members: db.Membership(),
+		Voters:         func(ctx context.Context) ([]wire.Voter, int64, error) { return voters(ctx, db) },
+		InitialCluster: func(ctx context.Context) (string, error) { return initialCluster(ctx, db) },
+		Authority:      ca, EtcdAuthority: etcdAuthority,
+		Journal: d.deps.Journal,
+		Peer: func(address netip.AddrPort) *client.Client {
+			return client.New(client.Config{Addresses: []string{address.String()}, TLS: keeper.ClientTLS()})
+		},
+		Leave: d.Leave, Reset: d.Reset, Log: d.deps.Log,
+	})
+	d.local.set(control.Local())
+	d.remote.set(control.Remote())
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return control.Run(ctx) })
+	group.Go(func() error { return d.rotateEtcdCertificates(ctx, etcdAuthority) })
+	group.Go(func() error { return d.followMembers(ctx, control, db.SetEndpoints) })
+	err = group.Wait()
+	if errors.Is(err, errDemoted) {
+		return nil
+	}
+	return err
+}
+
+// errDemoted ends the control plane of a node that is no server any more.
+var errDemoted = errors.New("this node is no server any more")
+
+// followMembers keeps the client's list of servers current, and ends when this
+// node is not among them.
+func (d *Daemon) followMembers(ctx context.Context, control *Control, setEndpoints func([]string)) error {
+	var known string
+	pace := loop.Pace{Every: time.Second}
+	for rev := cluster.Revision(0); ; {
+		state, err := control.Mirror.Wait(ctx, rev)
+		if err != nil {
+			return err
+		}
+		rev = state.Revision
+		endpoints, self := memberEndpoints(state, d.id)
+		if !self && len(state.Members) > 0 {
+			d.deps.Log.Info("this node is no server any more")
+			return errDemoted
+		}
+		if list := fmt.Sprint(endpoints); list != known && len(endpoints) > 0 {
+			known = list
+			setEndpoints(endpoints)
+		}
+		if err := pace.Wait(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// memberEndpoints returns etcd's client addresses of the voters, and whether a
+// node is a member.
+func memberEndpoints(state *cluster.State, self cluster.NodeID) (endpoints []string, isMember bool) {
+	addresses := map[cluster.NodeID]netip.Addr{}
+	for _, n := range state.Nodes {
+		addresses[n.Node.ID] = n.Report.Address
+	}
+	for _, m := range state.Members {
+		isMember = isMember || m.Node == self
+		if address := addresses[m.Node]; m.State == cluster.MemberVoter && address.IsValid() {
+			endpoints = append(endpoints, etcdURL(address, wire.PortEtcdClient))
+		}
+	}
+	return endpoints, isMember
+}

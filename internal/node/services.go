@@ -1,0 +1,196 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"text/template"
+
+	"argosy/internal/cluster"
+	"argosy/internal/systemd"
+)
+
+// The services that a node's own systemd runs for us. Each is a process of its
+// own, so that the death of one is not that of another.
+const (
+	DaemonService cluster.UnitName = "argosy.service"
+	EtcdService   cluster.UnitName = "argosy-etcd.service"
+	PermitService cluster.UnitName = "argosy-permit.service"
+)
+
+// serviceTexts are the unit files, with the binary's path and the timings to
+// be filled in.
+//
+// argosy.service: KillMode=process, because a restart of the daemon must leave
+// whatever it started alone. The runtime directory survives a restart, since
+// the files of running units lie in it.
+//
+// argosy-etcd.service: etcd ends its process when a write to its log fails, so
+// it gets one of its own; it starts only on a server.
+//
+// argosy-permit.service: systemd kills it when it falls silent, and with it
+// what is bound to it.
+const serviceTexts = `{{define "argosy.service"}}[Unit]
+Description=Argosy node daemon
+Documentation=man:argosy(1)
+Wants=network-online.target argosy-etcd.service argosy-permit.service
+After=network-online.target dbus.socket
+
+[Service]
+Type=notify
+ExecStart={{.Binary}} daemon
+Restart=always
+RestartSec=500ms
+KillMode=process
+OOMScoreAdjust=-900
+LimitNOFILE=65536
+TasksMax=infinity
+RuntimeDirectory=argosy
+RuntimeDirectoryMode=0750
+RuntimeDirectoryPreserve=yes
+StateDirectory=argosy
+StateDirectoryMode=0700
+
+[Install]
+WantedBy=multi-user.target
+{{end}}{{define "argosy-etcd.service"}}[Unit]
+Description=Argosy store (etcd)
+ConditionPathExists={{.Dir}}/etcd.json
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+ExecStart={{.Binary}} etcd --config {{.Dir}}/etcd.json
+Restart=always
+RestartSec=1s
+OOMScoreAdjust=-900
+LimitNOFILE=65536
+TimeoutStartSec=infinity
+{{end}}{{define "argosy-permit.service"}}[Unit]
+Description=Argosy permit to run exclusive units
+
+[Service]
+Type=notify
+ExecStart={{.Binary}} permit
+Restart=always
+RestartSec=1s
+WatchdogSec={{.WatchdogSeconds}}
+WatchdogSignal=SIGKILL
+OOMScoreAdjust=-1000
+LimitMEMLOCK=infinity
+{{end}}`
+
+// ServiceConfig is what the unit files of our own services depend on.
+type ServiceConfig struct {
+	Binary  string // absolute path of argosy
+	Dir     string // state folder
+	Folder  string // where unit files go; "": /etc/systemd/system
+	Timings cluster.Timings
+}
+
+// InstallServices writes the unit files of our services and makes the daemon
+// start at boot. It reports whether anything changed, which calls for a reload
+// of systemd.
+func InstallServices(cfg ServiceConfig) (changed bool, err error) {
+	if cfg.Folder == "" {
+		cfg.Folder = "/etc/systemd/system"
+	}
+	texts, err := template.New("").Parse(serviceTexts)
+	if err != nil {
+		return false, fmt.Errorf("templates of our services: %w", err)
+	}
+	values := struct {
+		ServiceConfig
+		WatchdogSeconds float64
+	}{cfg, cfg.Timings.Watchdog.Seconds()}
+	for _, name := range []cluster.UnitName{DaemonService, EtcdService, PermitService} {
+		var text bytes.Buffer
+		if err := texts.ExecuteTemplate(&text, string(name), values); err != nil {
+			return changed, fmt.Errorf("text of %s: %w", name, err)
+		}
+		wrote, err := writeIfChanged(filepath.Join(cfg.Folder, string(name)), text.Bytes())
+		if err != nil {
+			return changed, err
+		}
+		changed = changed || wrote
+	}
+	link := filepath.Join(cfg.Folder, "multi-user.target.wants", string(DaemonService))
+	if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
+		return changed, err
+	}
+	if err := os.Symlink("../"+string(DaemonService), link); err != nil && !os.IsExist(err) {
+		return changed, err
+	}
+	return changed, nil
+}
+
+// writeIfChanged writes a file whole or not at all, unless it holds the text.
+func writeIfChanged(path string, text []byte) (wrote bool, err error) {
+	if have, err := os.ReadFile(path); err == nil && bytes.Equal(have, text) {
+		return false, nil
+	}
+	return true, writeFile(path, text, 0o644)
+}
+
+// writeFile replaces a file atomically, and durably.
+func writeFile(path string, text []byte, mode os.FileMode) error {
+	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(temp.Name()) }() // is gone after the rename
+	_, err = temp.Write(text)
+	if err == nil {
+		err = temp.Chmod(mode)
+	}
+	if err == nil {
+		err = temp.Sync()
+	}
+	if closeErr := temp.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return os.Rename(temp.Name(), path)
+}
+
+// services starts and stops our own processes through the node's systemd.
+type services struct{ manager systemd.Manager }
+
+func (s services) start(ctx context.Context, name cluster.UnitName) error {
+	return s.run(ctx, systemd.Start, name)
+}
+
+func (s services) restart(ctx context.Context, name cluster.UnitName) error {
+	return s.run(ctx, systemd.Restart, name)
+}
+
+func (s services) stop(ctx context.Context, name cluster.UnitName) error {
+	return s.run(ctx, systemd.Stop, name)
+}
+
+func (s services) run(ctx context.Context, verb systemd.Verb, name cluster.UnitName) error {
+	result, err := s.manager.Run(ctx, verb, name)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", verb, name, err)
+	}
+	if result != "done" && result != "skipped" {
+		return cluster.Errorf(cluster.Internal, "%s %s: systemd says %q", verb, name, result).
+			WithHint("journalctl -u " + string(name))
+	}
+	return nil
+}
+
+// StartDaemon has systemd start the daemon, after a reload if unit files
+// changed, and returns when it is ready.
+func StartDaemon(ctx context.Context, manager systemd.Manager, changed bool) error {
+	if changed {
+		if err := manager.Reload(ctx); err != nil {
+			return fmt.Errorf("make systemd read the new services: %w", err)
+		}
+	}
+	return services{manager}.start(ctx, DaemonService)
+}
