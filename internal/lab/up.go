@@ -34,10 +34,7 @@ func Up(ctx context.Context, cfg Config) (*Lab, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	if err := checkHost(ctx, l.note); err != nil {
-		return nil, err
-	}
-	root, err := ensureRoot(ctx, cfg.CacheDir, cfg.Packages, l.note)
+	root, err := EnsureRoot(ctx, cfg.CacheDir, cfg.Packages, l.note)
 	if err != nil {
 		return nil, err
 	}

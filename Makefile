@@ -1,0 +1,60 @@
+# Argosy. `make help` explains the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+GO ?= go
+LAB := bin/argosy lab
+CACHE := /var/cache/argosy-lab
+
+.PHONY: help up down build install test unit lab-test check lint fuzz bench docs
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+up: ## three nodes on this machine, one cluster, the example running in it
+	@tools/require.sh root go lab
+	@tools/beside.sh '$(MAKE) -s build' 'internal/lab/root.sh $(CACHE) >/dev/null'
+	@$(LAB) up --nodes 3
+	@bin/argosy start examples/hello/hello.service
+	@echo; bin/argosy status; echo; bin/argosy list-units; echo
+	@echo 'Try next:'
+	@echo '  bin/argosy journal -f hello.service      # its log, wherever it runs'
+	@echo '  bin/argosy lab power node-2 off          # pull a plug (node-1 is where you look from)'
+	@echo '  bin/argosy list-units -w                 # and watch'
+
+down: ## end the lab and remove everything of it
+	@if [ -x bin/argosy ]; then $(LAB) down; else echo 'nothing was built, so there is nothing to end'; fi
+
+build: ## bin/argosy, one static binary
+	@tools/require.sh go
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/argosy ./cmd/argosy
+
+install: build ## put argosy and fleetctl on the path
+	install -m 0755 bin/argosy /usr/local/bin/argosy
+	ln -sf argosy /usr/local/bin/fleetctl
+
+test: ## every test, the ones on real lab nodes included (root)
+	@tools/require.sh root go lab
+	@$(MAKE) -s build
+	$(GO) vet ./...
+	$(GO) test -timeout 20m ./internal/... ./cmd/...
+	$(GO) test -count 1 -timeout 30m ./test/...
+
+unit: ## the tests that need neither root nor nodes
+	$(GO) test ./internal/... ./cmd/...
+
+check: lint ## what must hold before a commit: linters, vet, race detector
+	$(GO) vet ./...
+	$(GO) test -race -shuffle=on ./internal/... ./cmd/...
+
+lint: ## golangci-lint, pinned in tools/go.mod
+	$(GO) tool -modfile=tools/go.mod golangci-lint run ./...
+
+fuzz: ## each fuzz target for 30 seconds
+	@tools/fuzz.sh 30s
+
+bench: build ## measure on lab nodes and write docs/reference/performance.md
+	@tools/require.sh root lab
+	$(GO) test -count 1 -timeout 60m -run '^TestMeasure$$' ./test/bench -args -write
+
+docs: ## write the generated pages of docs/reference
+	$(GO) run ./tools/docs
