@@ -96,11 +96,13 @@ func (p *process) extend(sent time.Duration) error {
 
 func (p *process) await(c <-chan struct{}, what string) {
 	p.t.Helper()
+	limit, cancel := context.WithTimeout(p.t.Context(), 10*time.Second)
+	defer cancel()
 	select {
 	case <-c:
 	case err := <-p.ended:
 		p.t.Fatalf("ended while waiting for %s: %v", what, err)
-	case <-time.After(10 * time.Second):
+	case <-limit.Done():
 		p.t.Fatalf("no %s", what)
 	}
 }
@@ -108,10 +110,12 @@ func (p *process) await(c <-chan struct{}, what string) {
 // end waits until the process is done and returns why.
 func (p *process) end() error {
 	p.t.Helper()
+	limit, cancel := context.WithTimeout(p.t.Context(), 10*time.Second)
+	defer cancel()
 	select {
 	case err := <-p.ended:
 		return err
-	case <-time.After(10 * time.Second):
+	case <-limit.Done():
 		p.t.Fatal("the process goes on")
 		return nil
 	}
