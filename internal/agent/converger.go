@@ -17,8 +17,11 @@ const (
 	// resync is how often everything is observed although nothing was heard.
 	resync = time.Minute
 	// gatherRounds is the least time between two rounds; what changes
-	// meanwhile is observed in one go.
-	gatherRounds = 20 * time.Millisecond
+	// meanwhile is observed in one go. When PID 1 is busy and answers slowly,
+	// rounds are as far apart as its answers take, up to gatherRoundsMax:
+	// questions must not take its time from the starts that they are about.
+	gatherRounds    = 20 * time.Millisecond
+	gatherRoundsMax = time.Second
 	// purgePatience is how long a node that comes back lets the removal of
 	// what does not belong to it go before the start of new work.
 	purgePatience = 10 * time.Second
@@ -139,8 +142,11 @@ func (c *converger) step(ctx context.Context) (time.Duration, error) {
 	if err := c.pace.Wait(ctx); err != nil {
 		return 0, err
 	}
-	names, all := c.due(time.Now())
-	if err := c.observe(ctx, names, all); err != nil {
+	began := time.Now()
+	names, all := c.due(began)
+	err := c.observe(ctx, names, all)
+	c.pace.Every = min(max(gatherRounds, 2*time.Since(began)), gatherRoundsMax)
+	if err != nil {
 		c.mu.Lock()
 		c.all = true
 		c.mu.Unlock()

@@ -51,6 +51,10 @@ type Bus struct {
 	loop    *loop.Loop
 	changes chan []cluster.UnitName
 
+	// heard is what was last said of each unit, by interface; only the loop
+	// that reads signals uses it.
+	heard map[string]map[string]string
+
 	mu       sync.Mutex
 	conn     *dbus.Conn
 	ready    chan struct{} // closed while there is a connection
@@ -114,6 +118,7 @@ func (b *Bus) step(ctx context.Context) (time.Duration, error) {
 	if err := conn.Object(busName, managerPath).CallWithContext(ctx, managerIface+".Subscribe", 0).Err; err != nil {
 		return 0, fmt.Errorf("subscribe to systemd's signals: %w", err)
 	}
+	b.heard = map[string]map[string]string{}
 	b.connected(conn)
 	defer b.disconnected()
 	for {
@@ -172,7 +177,9 @@ func (b *Bus) manager(ctx context.Context) (dbus.BusObject, *dbus.Conn, error) {
 	}
 }
 
-// hear takes one signal.
+// hear takes one signal. That systemd loads or forgets a unit is no change: it
+// loads one that is down only to answer a question about it, so that to ask
+// again then would never end. What a unit does is told by its properties.
 func (b *Bus) hear(s *dbus.Signal) {
 	switch s.Name {
 	case managerIface + ".JobRemoved":
@@ -181,13 +188,12 @@ func (b *Bus) hear(s *dbus.Signal) {
 		var unit, result string
 		if dbus.Store(s.Body, &id, &job, &unit, &result) == nil {
 			b.jobEnded(job, result)
-			b.change(unit)
 		}
-	case managerIface + ".UnitNew", managerIface + ".UnitRemoved":
+	case managerIface + ".UnitRemoved":
 		var unit string
 		var path dbus.ObjectPath
 		if dbus.Store(s.Body, &unit, &path) == nil {
-			b.change(unit)
+			delete(b.heard, unit)
 		}
 	case managerIface + ".Reloading":
 		var active bool
@@ -195,10 +201,31 @@ func (b *Bus) hear(s *dbus.Signal) {
 			b.reloaded()
 		}
 	case propsIface + ".PropertiesChanged":
-		if unit, ok := unitOfPath(s.Path); ok {
+		if unit, ok := unitOfPath(s.Path); ok && b.isNews(unit, s.Body) {
 			b.change(unit)
 		}
 	}
+}
+
+// isNews reports whether a signal of changed properties says something of
+// interest that the one before it did not: systemd repeats all of them at
+// every occasion, a job's end for example.
+func (b *Bus) isNews(unit string, body []any) bool {
+	var iface string
+	var values map[string]dbus.Variant
+	if len(body) < 2 || dbus.Store(body[:2], &iface, &values) != nil {
+		return true
+	}
+	var said strings.Builder
+	for _, name := range []string{"ActiveState", "SubState", "StateChangeTimestamp", "InvocationID", "MainPID", "Result", "ExecMainStatus"} {
+		fmt.Fprintf(&said, "%v ", values[name].Value())
+	}
+	if b.heard[unit] == nil {
+		b.heard[unit] = map[string]string{}
+	}
+	news := b.heard[unit][iface] != said.String()
+	b.heard[unit][iface] = said.String()
+	return news
 }
 
 // reloaded notes the end of a reload. After one that is not ours anything may

@@ -2,7 +2,6 @@ package bus_test
 
 import (
 	"context"
-	"log/slog"
 	"os"
 	"testing"
 
@@ -17,7 +16,7 @@ func TestBusConforms(t *testing.T) {
 		t.Skip("needs a real systemd: run on a lab node by test/lab, which sets ARGOSY_LAB_NODE")
 	}
 	systemdtest.Run(t, func(t *testing.T) systemdtest.Node {
-		b := bus.New(bus.Config{Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+		b := bus.New(bus.Config{})
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan struct{})
 		go func() { defer close(done); _ = b.Keep(ctx) }()

@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -70,47 +71,34 @@ func sortUnits(units []systemd.Unit) []systemd.Unit {
 	return slices.CompactFunc(units, func(x, y systemd.Unit) bool { return x.Name == y.Name })
 }
 
-// details reads the properties of one unit. A unit that went away between the
-// listing and the reading is not-found.
+// details reads what the listing does not say. Single properties: all of a
+// service would be some 300, which keeps PID 1 busy for milliseconds. A unit
+// that went away between the listing and the reading is not-found.
 func (b *Bus) details(ctx context.Context, conn *dbus.Conn, path dbus.ObjectPath, u *systemd.Unit) error {
-	object := conn.Object(busName, path)
-	props := properties{}
-	if err := object.CallWithContext(ctx, propsIface+".GetAll", 0, unitIface).Store((*map[string]dbus.Variant)(&props)); err != nil {
-		if isNoSuchUnit(err) || isUnknownObject(err) {
-			u.Load, u.Active, u.Sub = "not-found", "inactive", "dead"
-			return nil
-		}
-		return err
-	}
-	// All of one reading, so that the words agree with each other.
-	u.Load, u.Active, u.Sub = props.text("LoadState"), props.text("ActiveState"), props.text("SubState")
-	u.Ours = b.files.owns(props.text("FragmentPath"))
-	u.Stale, _ = props["NeedDaemonReload"].Value().(bool)
-	u.Since = time.UnixMicro(int64(props.number("StateChangeTimestamp")))
-	if id, ok := props["InvocationID"].Value().([]byte); ok {
-		u.Invocation = hex.EncodeToString(id)
-	}
+	r := reader{ctx: ctx, object: conn.Object(busName, path)}
+	u.Ours = b.files.owns(r.text(unitIface, "FragmentPath"))
 	if !u.Ours {
-		return nil
+		return r.result(u)
 	}
-	if !u.Stale && u.FileHash == "" {
-		u.Stale = true // systemd holds what no file says any more
-	}
+	u.Stale = r.flag(unitIface, "NeedDaemonReload") || u.FileHash == ""
+	u.Since = time.UnixMicro(int64(r.number(unitIface, "StateChangeTimestamp")))
+	u.Invocation = hex.EncodeToString(r.bytes(unitIface, "InvocationID"))
 	iface := typeIface(u.Name)
 	if iface == "" {
-		return nil
+		return r.result(u)
 	}
-	own := properties{}
-	if err := object.CallWithContext(ctx, propsIface+".GetAll", 0, iface).Store((*map[string]dbus.Variant)(&own)); err != nil {
-		if isNoSuchUnit(err) || isUnknownObject(err) {
-			return nil
-		}
-		return err
+	service, ended := u.Name.Type() == "service", u.Active == "inactive" || u.Active == "failed"
+	u.Result = "success" // which is what systemd says of all that is active
+	if u.Active != "active" {
+		u.Result = r.text(iface, "Result")
 	}
-	u.Result = own.text("Result")
-	u.ExitCode = int(own.number("ExecMainStatus"))
-	u.MainPID = int(own.number("MainPID"))
-	return nil
+	if service && !ended {
+		u.MainPID = int(r.number(iface, "MainPID"))
+	}
+	if service && u.Active != "active" {
+		u.ExitCode = int(r.number(iface, "ExecMainStatus"))
+	}
+	return r.result(u)
 }
 
 // typeIface returns the interface that holds the result of a unit of its type.
@@ -123,21 +111,39 @@ func typeIface(name cluster.UnitName) string {
 	return busName + "." + strings.ToUpper(kind[:1]) + kind[1:]
 }
 
-func isUnknownObject(err error) bool {
-	e, ok := err.(dbus.Error) //nolint:errorlint // godbus returns it bare
-	return ok && (e.Name == "org.freedesktop.DBus.Error.UnknownObject" || e.Name == "org.freedesktop.DBus.Error.UnknownInterface")
+// reader reads properties of one object until the first error.
+type reader struct {
+	ctx    context.Context //nolint:containedctx // lives for one reading
+	object dbus.BusObject
+	err    error
 }
 
-// properties are those of one object.
-type properties map[string]dbus.Variant
+func (r *reader) get(iface, name string) any {
+	if r.err != nil {
+		return nil
+	}
+	var value dbus.Variant
+	r.err = r.object.CallWithContext(r.ctx, propsIface+".Get", 0, iface, name).Store(&value)
+	return value.Value()
+}
 
-func (p properties) text(name string) string {
-	s, _ := p[name].Value().(string)
+func (r *reader) text(iface, name string) string {
+	s, _ := r.get(iface, name).(string)
 	return s
 }
 
-func (p properties) number(name string) uint64 {
-	switch n := p[name].Value().(type) {
+func (r *reader) flag(iface, name string) bool {
+	b, _ := r.get(iface, name).(bool)
+	return b
+}
+
+func (r *reader) bytes(iface, name string) []byte {
+	b, _ := r.get(iface, name).([]byte)
+	return b
+}
+
+func (r *reader) number(iface, name string) uint64 {
+	switch n := r.get(iface, name).(type) {
 	case uint64:
 		return n
 	case uint32:
@@ -146,6 +152,19 @@ func (p properties) number(name string) uint64 {
 		return uint64(max(n, 0))
 	}
 	return 0
+}
+
+// result returns the first error, unless it says that the unit is gone.
+func (r *reader) result(u *systemd.Unit) error {
+	var e dbus.Error
+	switch {
+	case r.err == nil:
+		return nil
+	case isNoSuchUnit(r.err), errors.As(r.err, &e) && strings.HasPrefix(e.Name, "org.freedesktop.DBus.Error.Unknown"):
+		*u = systemd.Unit{Name: u.Name, Load: "not-found", Active: "inactive", Sub: "dead", FileHash: u.FileHash}
+		return nil
+	}
+	return r.err
 }
 
 // ours returns the units that have a file in our folder, and those that
