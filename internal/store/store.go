@@ -111,19 +111,28 @@ type Store interface {
 	// sign of progress when there are none (etcdstore: every 5 s at most). It
 	// never skips an event. The watch ends with ctx.
 	Watch(ctx context.Context, prefix string, after cluster.Revision) Watch
-	// Compact forgets the history before rev.
+	// Compact forgets the history before rev; what happened at rev is kept.
+	// ErrCompacted says that it was forgotten already.
 	Compact(ctx context.Context, rev cluster.Revision) error
 }
 
-// CheckTxn returns an Invalid error if a transaction is larger than the limits
-// or writes a key twice. Every implementation refuses the same transactions.
+// CheckTxn returns an Invalid error if a transaction is larger than the limits,
+// writes a key twice or names none. Every implementation refuses the same transactions.
 func CheckTxn(txn Txn) error {
 	if n := max(len(txn.If), len(txn.Then)); n > TxnOpsMax {
 		return cluster.Errorf(cluster.Invalid, "store: a transaction of %d operations; the limit is %d", n, TxnOpsMax)
 	}
 	size := 0
 	written := make(map[string]bool, len(txn.Then))
+	for _, cond := range txn.If {
+		if cond.Key == "" {
+			return cluster.Errorf(cluster.Invalid, "store: a guard without a key")
+		}
+	}
 	for _, op := range txn.Then {
+		if op.Key == "" {
+			return cluster.Errorf(cluster.Invalid, "store: a write without a key")
+		}
 		if written[op.Key] {
 			return cluster.Errorf(cluster.Invalid, "store: a transaction writes %s twice", op.Key)
 		}

@@ -84,6 +84,9 @@ func (s *Store) Commit(ctx context.Context, txn store.Txn) (cluster.Revision, bo
 	if err := store.CheckTxn(txn); err != nil {
 		return 0, false, err
 	}
+	if ctx.Err() != nil { // nothing was sent, which etcd's client would not say
+		return 0, false, cluster.Errorf(cluster.Unavailable, "store: commit: %w", context.Cause(ctx))
+	}
 	var conds []clientv3.Cmp
 	for _, c := range txn.If {
 		subject := clientv3.ModRevision(c.Key)

@@ -26,15 +26,15 @@ const ProgressEvery = 5 * time.Second
 type Store struct {
 	mu        sync.Mutex
 	revision  cluster.Revision
-	compacted cluster.Revision // history up to and including this is gone
+	compacted cluster.Revision // history before this is gone
 	items     map[string]store.Item
-	history   []store.Batch // one batch per revision after compacted, in order
+	history   []store.Batch // one batch per revision from compacted on, in order
 	advanced  chan struct{} // closed and replaced at each new revision
 }
 
 // New makes an empty store at revision 1, as etcd begins.
 func New() *Store {
-	return &Store{revision: 1, compacted: 0, items: map[string]store.Item{}, advanced: make(chan struct{})}
+	return &Store{revision: 1, compacted: -1, items: map[string]store.Item{}, advanced: make(chan struct{})}
 }
 
 // Client returns a client without faults.
@@ -187,7 +187,7 @@ func (c *Client) Compact(ctx context.Context, rev cluster.Revision) error {
 		return store.ErrCompacted
 	}
 	s.compacted = rev
-	keep := slices.IndexFunc(s.history, func(b store.Batch) bool { return b.Revision > rev })
+	keep := slices.IndexFunc(s.history, func(b store.Batch) bool { return b.Revision >= rev })
 	if keep < 0 {
 		keep = len(s.history)
 	}
@@ -199,7 +199,7 @@ func (c *Client) Compact(ctx context.Context, rev cluster.Revision) error {
 func (s *Store) since(prefix string, after cluster.Revision) (batch store.Batch, advanced <-chan struct{}, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if after < s.compacted {
+	if after+1 < s.compacted {
 		return batch, nil, store.ErrCompacted
 	}
 	batch.Revision = max(after, s.revision)
