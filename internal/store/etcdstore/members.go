@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -71,6 +72,10 @@ func memberError(operation string, err error) error {
 	return cluster.Errorf(kind, "%w", wrap(operation, err))
 }
 
+// healthMax is how long a member may take to say how it is. One without power
+// never answers, and those who ask want to show the others soon.
+const healthMax = 2 * time.Second
+
 // MemberHealth is what one member says of itself.
 type MemberHealth struct {
 	ID      uint64
@@ -81,10 +86,12 @@ type MemberHealth struct {
 	Err     error // nil if it answered
 }
 
-// Health asks every member how it is, all at once, as long as ctx allows. The
+// Health asks every member how it is, all at once, for 2 s at most. The
 // list of members is the one that the asked server knows, so it is answered
 // without a quorum too.
 func (s *Store) Health(ctx context.Context) ([]MemberHealth, error) {
+	ctx, cancel := context.WithTimeout(ctx, healthMax)
+	defer cancel()
 	response, err := s.client.MemberList(ctx, clientv3.WithSerializable())
 	if err != nil {
 		return nil, readError("list members", err)

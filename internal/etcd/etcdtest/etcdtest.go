@@ -1,0 +1,187 @@
+// Package etcdtest runs real members of etcd on loopback for tests, with an
+// authority of their own that ends with the test.
+package etcdtest
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"argosy/internal/cluster"
+	"argosy/internal/etcd"
+	"argosy/internal/pki"
+	"argosy/internal/store/etcdstore"
+)
+
+// patience is how long anything may take that must happen.
+const patience = 30 * time.Second
+
+// Cluster is a cluster of etcd, empty at first.
+type Cluster struct {
+	authority *pki.Authority
+	members   []*Member
+}
+
+// New makes a cluster without members.
+func New(t *testing.T) *Cluster {
+	t.Helper()
+	authority, err := pki.NewAuthority(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Cluster{authority: authority}
+}
+
+// Member is a member of etcd. Its data outlives Stop.
+type Member struct {
+	Config etcd.Config
+	stop   context.CancelFunc
+	done   chan error
+}
+
+// Found adds and starts the first member.
+func (c *Cluster) Found(t *testing.T, name string) *Member {
+	t.Helper()
+	m := c.Prepare(t, name)
+	m.Config.State = etcd.New
+	m.Start(t)
+	return m
+}
+
+// Prepare makes a member that is to join and does not run yet. Etcd must be
+// told of it (its Config has the peer URL) before it starts.
+func (c *Cluster) Prepare(t *testing.T, name string) *Member {
+	t.Helper()
+	dir := t.TempDir()
+	cert, key := c.sign(t, name)
+	file := func(name string, content []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	peer, client := freeURL(t), freeURL(t)
+	m := &Member{Config: etcd.Config{
+		Name: name, Dir: filepath.Join(dir, "data"), Token: string(c.authority.ID()), State: etcd.Existing,
+		ListenPeer: peer, AdvertisePeer: peer, ListenClient: client, AdvertiseClient: client,
+		CAFile: file("ca.pem", c.authority.CertPEM()), CertFile: file("cert.pem", cert), KeyFile: file("key.pem", key),
+		Started: filepath.Join(dir, "started"), NoFsync: true,
+	}}
+	c.members = append(c.members, m)
+	var initial []string
+	for _, other := range c.members {
+		initial = append(initial, other.Config.Name+"="+other.Config.AdvertisePeer)
+	}
+	m.Config.InitialCluster = strings.Join(initial, ",")
+	return m
+}
+
+func (c *Cluster) sign(t *testing.T, name string) (cert, key []byte) {
+	t.Helper()
+	cert, key, err := c.authority.SignEtcd(cluster.NodeID(name), netip.MustParseAddr("127.0.0.1"), time.Hour, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert, key
+}
+
+// freeURL returns a URL on a port that nobody listens on.
+func freeURL(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return "https://" + listener.Addr().String()
+}
+
+// Start starts a member and waits until it serves. It stops with the test.
+func (m *Member) Start(t *testing.T) {
+	t.Helper()
+	ready := m.Launch(t)
+	select {
+	case <-ready:
+	case err := <-m.done:
+		t.Fatalf("member %s ended: %v", m.Config.Name, err)
+	case <-t.Context().Done():
+		t.Fatal("the test ended")
+	}
+}
+
+// Launch starts a member; the channel is closed once it serves.
+func (m *Member) Launch(t *testing.T) <-chan struct{} {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	m.stop, m.done = stop, make(chan error, 1)
+	ready := make(chan struct{})
+	go func() {
+		m.done <- etcd.Run(ctx, m.Config, func() { close(ready) })
+		close(m.done)
+	}()
+	t.Cleanup(func() { m.Stop(t) })
+	return ready
+}
+
+// Stop stops a member and waits until it has; stopping again does nothing.
+func (m *Member) Stop(t *testing.T) {
+	t.Helper()
+	m.stop()
+	if err := m.Wait(t); err != nil {
+		t.Logf("member %s: %v", m.Config.Name, err)
+	}
+}
+
+// Wait waits until a member has ended and returns why.
+func (m *Member) Wait(t *testing.T) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	select {
+	case err := <-m.done:
+		return err
+	case <-ctx.Done():
+		t.Errorf("member %s does not end", m.Config.Name)
+		return nil
+	}
+}
+
+// ClientTLS is how a daemon of this cluster reaches etcd.
+func (c *Cluster) ClientTLS(t *testing.T) *tls.Config {
+	t.Helper()
+	pair, err := tls.X509KeyPair(c.sign(t, "daemon"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: c.Roots(), Certificates: []tls.Certificate{pair}}
+}
+
+// Roots are what vouches for the members.
+func (c *Cluster) Roots() *x509.CertPool {
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(c.authority.CertPEM())
+	return roots
+}
+
+// Open opens a client of the given members; it closes with the test.
+func (c *Cluster) Open(t *testing.T, members ...*Member) *etcdstore.Store {
+	t.Helper()
+	var endpoints []string
+	for _, m := range members {
+		endpoints = append(endpoints, m.Config.AdvertiseClient)
+	}
+	s, err := etcdstore.Open(etcdstore.Config{Endpoints: endpoints, TLS: c.ClientTLS(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
