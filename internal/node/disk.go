@@ -61,6 +61,12 @@ func (d disk) hasEtcd() bool {
 	return err == nil
 }
 
+// etcdStarted reports whether etcd has run here since it was installed.
+func (d disk) etcdStarted() bool {
+	_, err := os.Stat(d.path("etcd.started"))
+	return err == nil && d.hasEtcd()
+}
+
 // isServer reports whether the node is a voter.
 func (d disk) isServer() bool {
 	var state cluster.MemberState

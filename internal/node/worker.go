@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -59,10 +60,13 @@ func (d *Daemon) becomeServer(ctx context.Context, c cluster.Cluster, servers *c
 	case member.State != cluster.MemberLearner:
 		return false, nil
 	}
-	if !d.disk.hasEtcd() {
+	if !d.disk.etcdStarted() {
+		// Until it has started once, etcd must be told the members as they are
+		// at that moment: another learner may have come since the last attempt.
 		if err := d.installServer(ctx, c, servers); err != nil {
 			return false, fmt.Errorf("become a server: %w", err)
 		}
+		return false, d.services.restart(ctx, EtcdService)
 	}
 	return false, d.services.start(ctx, EtcdService)
 }
@@ -91,8 +95,8 @@ func (d *Daemon) installServer(ctx context.Context, c cluster.Cluster, servers *
 	return d.writeEtcd(etcdAuthority, etcdStart{c.ID, initial, etcd.Existing})
 }
 
-// ownName gives this node's entry in etcd's list its name: etcd lists a member
-// that has not started yet without one.
+// ownName gives this node's entry in etcd's list its name: etcd does not know
+// it before the member has started.
 func ownName(initial, name, url string) string {
 	entries := strings.Split(initial, ",")
 	for i, entry := range entries {
@@ -119,7 +123,8 @@ func initialCluster(ctx context.Context, db *etcdstore.Store) (string, error) {
 	}
 	var entries []string
 	for _, m := range members {
-		entries = append(entries, m.Name+"="+m.PeerURL)
+		// One that has not started yet has no name, and names must differ.
+		entries = append(entries, cmp.Or(m.Name, fmt.Sprintf("member-%x", m.ID))+"="+m.PeerURL)
 	}
 	slices.Sort(entries)
 	return strings.Join(entries, ","), nil
