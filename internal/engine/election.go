@@ -21,6 +21,12 @@ type term struct {
 	tried cluster.Leader
 }
 
+// sighting is when this server first saw an election record.
+type sighting struct {
+	revision cluster.Revision
+	at       time.Time
+}
+
 // follow compares the leadership that is held with the record.
 func (t *term) follow(state *cluster.State, self cluster.NodeID) {
 	record := state.Leader
@@ -107,10 +113,16 @@ func (e *Engine) vacancy(state *cluster.State, now time.Time) (reason string, wa
 		return "the leader's node was removed", 0
 	}
 	limit := e.leaderLost() + turn
-	if e.live.silentFor(leader.Node, now, limit) {
+	// A new leader gets the whole time to be heard: after an outage that
+	// silenced everybody, the silence of before says nothing about it.
+	if leader.Revision != e.sighted.revision {
+		e.sighted = sighting{leader.Revision, now}
+	}
+	reign := now.Sub(e.sighted.at)
+	if e.live.silentFor(leader.Node, now, limit) && reign >= limit {
 		return "the leader was silent for " + limit.String(), 0
 	}
-	left := limit - e.live.silent(leader.Node, now)
+	left := limit - min(e.live.silent(leader.Node, now), reign)
 	return "", max(min(left, idlePoll), planEvery)
 }
 

@@ -98,9 +98,10 @@ type Engine struct {
 	swept   sweptFor    // leading loop only
 	server  serverInput // what the servers' loop was last woken for; leading loop only
 
-	mu   sync.Mutex
-	live liveness
-	term term
+	mu      sync.Mutex
+	live    liveness
+	term    term
+	sighted sighting
 }
 
 // New makes an engine; Run starts it.

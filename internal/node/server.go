@@ -3,10 +3,10 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -135,30 +135,51 @@ func (d *Daemon) runServer(ctx context.Context, keeper *pki.Keeper, c cluster.Cl
 // errDemoted ends the control plane of a node that is no server any more.
 var errDemoted = errors.New("this node is no server any more")
 
-// followMembers keeps the client's list of servers current, and ends when this
-// node is not among them.
+// Which etcd members this server asks. Its own is the nearest, and follows a
+// change of etcd's leader within a second; a client that is spread over all
+// members notices a dead one only after ten (gRPC pings no faster). When the
+// own member gives no sign of life, all are asked, and then the own one again.
+const (
+	membersEvery = 2 * time.Second
+	ownSilentMax = 12 * time.Second // two signs of life and a bit
+)
+
+// followMembers keeps the list of etcd members to ask current, and ends when
+// this node is no server any more.
 func (d *Daemon) followMembers(ctx context.Context, control *Control, setEndpoints func([]string)) error {
-	var known string
-	pace := loop.Pace{Every: time.Second}
-	for rev := cluster.Revision(0); ; {
-		state, err := control.Mirror.Wait(ctx, rev)
-		if err != nil {
-			return err
+	var asked []string
+	var since time.Time
+	own := true
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	err := loop.New("etcd members", d.deps.Log, func(context.Context) (time.Duration, error) {
+		state := control.Mirror.State()
+		if state == nil {
+			return membersEvery, nil
 		}
-		rev = state.Revision
-		endpoints, self := memberEndpoints(state, d.id)
+		all, self := memberEndpoints(state, d.id)
 		if !self && len(state.Members) > 0 {
-			d.deps.Log.Info("this node is no server any more")
-			return errDemoted
+			stop(errDemoted)
+			return loop.Never, nil
 		}
-		if list := fmt.Sprint(endpoints); list != known && len(endpoints) > 0 {
-			known = list
+		if control.Mirror.Age() > ownSilentMax && time.Since(since) > ownSilentMax {
+			own = !own
+		}
+		endpoints := all
+		if own {
+			endpoints = []string{d.clientURL()}
+		}
+		if !slices.Equal(endpoints, asked) && len(endpoints) > 0 {
+			asked, since = endpoints, time.Now()
 			setEndpoints(endpoints)
 		}
-		if err := pace.Wait(ctx); err != nil {
-			return err
-		}
+		return membersEvery, nil
+	}).Run(ctx)
+	if errors.Is(context.Cause(ctx), errDemoted) {
+		d.deps.Log.Info("this node is no server any more")
+		return errDemoted
 	}
+	return err
 }
 
 // memberEndpoints returns etcd's client addresses of the voters, and whether a

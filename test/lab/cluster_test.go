@@ -70,7 +70,7 @@ func lifeOfAUnit(w *labtest.World) {
 		w.T.Errorf("a submitted unit runs %d times", n)
 	}
 	w.OK(2, "load", "life.service")
-	if u, _ := w.Unit(1, "life.service"); u.State != cluster.Loaded {
+	if u, _ := w.Unit(2, "life.service"); u.State != cluster.Loaded {
 		w.T.Errorf("after load: %s", u.State)
 	}
 	w.OK(3, "start", "life.service")

@@ -3,6 +3,7 @@ package bus
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,12 +31,20 @@ var _ systemd.Journal = Journal{}
 
 // Tail implements systemd.Journal. The lines have no time and no prefix.
 func (j Journal) Tail(ctx context.Context, name cluster.UnitName, n int) ([]string, error) {
+	j.sync(ctx)
 	var lines []string
 	err := j.read(ctx, []string{"--output=cat", "--lines=" + strconv.Itoa(n), "--unit=" + string(name)}, func(line string) error {
 		lines = append(lines, line)
 		return nil
 	})
 	return lines, err
+}
+
+// sync waits until the journal has taken in what was written before: the last
+// words of a unit that has just failed may still be on their way. If it cannot
+// be done, the journal is read as it is.
+func (j Journal) sync(ctx context.Context) {
+	_ = exec.CommandContext(ctx, cmp.Or(j.Program, "journalctl"), "--sync").Run()
 }
 
 // Follow implements systemd.Journal. Each line begins with its time and the
