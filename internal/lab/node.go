@@ -254,7 +254,9 @@ func (n *Node) spawn(_ context.Context, r record) error {
 	return os.WriteFile(n.path("process.json"), text, 0o600)
 }
 
-// waitUp waits until the node's systemd has started everything.
+// waitUp waits until the node's systemd has reached its usual target. It does
+// not wait for the queue of jobs to be empty: etcd may be waiting for the other
+// servers, which are still off.
 func (n *Node) waitUp(ctx context.Context, _ record) error {
 	ctx, cancel := context.WithTimeout(ctx, bootMax)
 	defer cancel()
@@ -263,8 +265,7 @@ func (n *Node) waitUp(ctx context.Context, _ record) error {
 			return fmt.Errorf("systemd-nspawn ended; the last it said: %s", n.lastWords())
 		}
 		if pid := n.Init(); pid != 0 {
-			out, _ := n.command(ctx, "systemctl", "is-system-running").Output()
-			if state := strings.TrimSpace(string(out)); state == "running" || state == "degraded" {
+			if n.command(ctx, "systemctl", "--quiet", "is-active", "multi-user.target").Run() == nil {
 				return nil
 			}
 		}
