@@ -31,8 +31,11 @@ type hub struct {
 	units    map[cluster.UnitName]cluster.Assignment
 	records  map[cluster.UnitName]cluster.Status
 	reports  []cluster.Report
+	sessions []string  // the incarnation of each renewal
+	sent     time.Time // when the last renewal came
 	updates  int
-	mute     bool // slices are not served
+	mute     bool          // slices are not served
+	delay    time.Duration // of an answer to a renewal
 	news     chan struct{}
 }
 
@@ -78,7 +81,7 @@ func (h *hub) record(name cluster.UnitName) (cluster.Status, bool) {
 	return s, ok
 }
 
-func (h *hub) Renew(_ context.Context, s cluster.Session) (cluster.Session, error) {
+func (h *hub) Renew(ctx context.Context, s cluster.Session) (cluster.Session, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.down {
@@ -90,7 +93,9 @@ func (h *hub) Renew(_ context.Context, s cluster.Session) (cluster.Session, erro
 	h.revision++
 	s.Revision = h.revision
 	h.session = s
-	return s, nil
+	h.sessions = append(h.sessions, s.Incarnation)
+	h.sent = time.Now()
+	return s, loop.Sleep(ctx, h.delay)
 }
 
 func (h *hub) Report(_ context.Context, r cluster.Report) error {
@@ -155,6 +160,7 @@ type machine struct {
 	boot int
 	stop func()
 	a    *agent.Agent
+	permits
 }
 
 func newMachine(t *testing.T) *machine {
@@ -172,7 +178,7 @@ func (m *machine) start() {
 	m.t.Helper()
 	m.a = agent.New(agent.Config{
 		Node: "n1", Timings: cluster.DefaultTimings(), Dir: m.dir, BootID: fmt.Sprint("boot", m.boot), Version: "test",
-	}, agent.Deps{Uplink: m.hub, Manager: m.fake, Journal: m.fake})
+	}, agent.Deps{Uplink: m.hub, Manager: m.fake, Journal: m.fake, Permit: &m.permits})
 	ctx, cancel := context.WithCancel(m.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- m.a.Run(ctx) }()
@@ -643,4 +649,43 @@ func (p *permits) End() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ended++
+}
+
+func TestThePermitCountsFromBeforeTheRenewalWasSent(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.hub.delay = 900 * time.Millisecond
+		m.start()
+		m.pass(time.Second)
+		if want := m.hub.sent.Add(cluster.DefaultTimings().Valid); !m.deadline.Equal(want) {
+			t.Errorf("deadline %s, want %s", m.deadline, want)
+		}
+		m.hub.change(func() { m.hub.down = true })
+		m.pass(5 * time.Second)
+		if want := m.hub.sent.Add(cluster.DefaultTimings().Valid); !m.deadline.Equal(want) {
+			t.Errorf("without renewals the deadline moved to %s", m.deadline)
+		}
+	})
+}
+
+func TestASessionIsRenewedInTimeAndOpenedAnewWhenItIsDead(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.start()
+		m.pass(20*time.Second + 500*time.Millisecond)
+		if n := len(m.hub.sessions); n != 11 {
+			t.Errorf("%d renewals in 20 s", n)
+		}
+		first := m.hub.sessions[0]
+		m.hub.change(func() { m.hub.session.Dead = true })
+		m.pass(5 * time.Second)
+		last := m.hub.sessions[len(m.hub.sessions)-1]
+		if last == first || m.ended != 1 || m.a.Session().Incarnation != last {
+			t.Errorf("incarnations %s, then %s; the permit was ended %d times", first, last, m.ended)
+		}
+		m.stop()
+		m.start()
+		m.pass(time.Second)
+		if next := m.hub.sessions[len(m.hub.sessions)-1]; next == last {
+			t.Error("a restart of the daemon kept the incarnation")
+		}
+	})
 }

@@ -110,6 +110,9 @@ func (d *disk) write(name string, value any) error {
 		return err
 	}
 	path := filepath.Join(d.a.cfg.Dir, name)
+	if err := os.MkdirAll(d.a.cfg.Dir, 0o700); err != nil {
+		return err
+	}
 	f, err := os.CreateTemp(d.a.cfg.Dir, name+".*")
 	if err != nil {
 		return err
