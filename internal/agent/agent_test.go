@@ -82,6 +82,11 @@ func (h *hub) record(name cluster.UnitName) (cluster.Status, bool) {
 }
 
 func (h *hub) Renew(ctx context.Context, s cluster.Session) (cluster.Session, error) {
+	answer, err := h.renew(s)
+	return answer, errors.Join(err, loop.Sleep(ctx, h.delay))
+}
+
+func (h *hub) renew(s cluster.Session) (cluster.Session, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.down {
@@ -95,7 +100,7 @@ func (h *hub) Renew(ctx context.Context, s cluster.Session) (cluster.Session, er
 	h.session = s
 	h.sessions = append(h.sessions, s.Incarnation)
 	h.sent = time.Now()
-	return s, loop.Sleep(ctx, h.delay)
+	return s, nil
 }
 
 func (h *hub) Report(_ context.Context, r cluster.Report) error {

@@ -68,11 +68,15 @@ func (g *gate) slice(generation cluster.Revision, now time.Time) {
 	}
 }
 
-// isFresh reports whether the slice was as new as the session at least once.
-func (g *gate) isFresh() bool {
+// least returns the generation that a slice must have to count as fresh; 0 if
+// that is not known, or if there was one.
+func (g *gate) least() cluster.Revision {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.fresh
+	if g.fresh {
+		return 0
+	}
+	return g.opened
 }
 
 // open reports whether units may be started, and if not, when to ask again

@@ -52,9 +52,9 @@ func (k *sliceKeeper) step(ctx context.Context) (time.Duration, error) {
 	k.cancel = cancel
 	after := k.slice.Generation
 	k.mu.Unlock()
-	if !k.gate.isFresh() {
-		after = 0 // have the whole slice said, not only that it is unchanged
-	}
+	// A server answers with a slice that is no older than this, so that the
+	// first message after a session was opened is as new as the session.
+	after = max(after, k.gate.least())
 	messages := 0
 	err := k.a.deps.Uplink.Slices(stream, after, func(update wire.SliceUpdate) error {
 		messages++
@@ -126,7 +126,7 @@ func (k *sliceKeeper) merge(update wire.SliceUpdate) (changed []cluster.UnitName
 		k.slice.Member = update.Member
 	}
 	if update.Full || update.Servers != nil {
-		k.slice.Servers = update.Servers
+		k.slice.Servers, k.slice.ServerIDs = update.Servers, update.ServerIDs
 	}
 	if len(changed) > 0 || k.slice.Units == nil {
 		k.slice.Units = sortedUnits(k.units)
