@@ -1,0 +1,260 @@
+package agent_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"argosy/internal/agent"
+	"argosy/internal/api/wire"
+	"argosy/internal/cluster"
+	"argosy/internal/loop"
+	"argosy/internal/systemd/systemdtest"
+)
+
+// hub is a cluster as one node sees it: sessions, a slice, records of status.
+type hub struct {
+	mu       sync.Mutex
+	down     bool // no call gets through
+	revision cluster.Revision
+	session  cluster.Session
+	units    map[cluster.UnitName]cluster.Assignment
+	records  map[cluster.UnitName]cluster.Status
+	reports  []cluster.Report
+	sessions []string  // the incarnation of each renewal
+	sent     time.Time // when the last renewal came
+	updates  int
+	mute     bool          // slices are not served
+	delay    time.Duration // of an answer to a renewal
+	news     chan struct{}
+}
+
+var errDown = cluster.Errorf(cluster.Unavailable, "no server can be reached")
+
+func newHub() *hub {
+	return &hub{
+		revision: 10, units: map[cluster.UnitName]cluster.Assignment{},
+		records: map[cluster.UnitName]cluster.Status{}, news: make(chan struct{}),
+	}
+}
+
+// change changes the cluster and wakes every stream.
+func (h *hub) change(f func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f()
+	h.revision++
+	close(h.news)
+	h.news = make(chan struct{})
+}
+
+func (h *hub) assign(name cluster.UnitName, text string, more ...func(*cluster.Assignment)) {
+	h.change(func() {
+		h.units[name] = assignment(name, text, more...)
+	})
+}
+
+func assignment(name cluster.UnitName, text string, more ...func(*cluster.Assignment)) cluster.Assignment {
+	a := cluster.Assignment{Name: name, UID: "u1", Text: text, Hash: cluster.HashText(text), Desired: cluster.Launched, Epoch: 1}
+	for _, m := range more {
+		m(&a)
+	}
+	return a
+}
+
+func (h *hub) drop(name cluster.UnitName) { h.change(func() { delete(h.units, name) }) }
+
+func (h *hub) record(name cluster.UnitName) (cluster.Status, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s, ok := h.records[name]
+	return s, ok
+}
+
+func (h *hub) Renew(ctx context.Context, s cluster.Session) (cluster.Session, error) {
+	answer, err := h.renew(s)
+	return answer, errors.Join(err, loop.Sleep(ctx, h.delay))
+}
+
+func (h *hub) renew(s cluster.Session) (cluster.Session, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.down {
+		return s, errDown
+	}
+	if h.session.Dead && h.session.Incarnation == s.Incarnation {
+		return h.session, cluster.Errorf(cluster.Conflict, "session was declared dead")
+	}
+	h.revision++
+	s.Revision = h.revision
+	h.session = s
+	h.sessions = append(h.sessions, s.Incarnation)
+	h.sent = time.Now()
+	return s, nil
+}
+
+func (h *hub) Report(_ context.Context, r cluster.Report) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.down {
+		return errDown
+	}
+	h.reports = append(h.reports, r)
+	return nil
+}
+
+func (h *hub) Statuses(_ context.Context, u wire.StatusUpdate) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.down {
+		return errDown
+	}
+	h.updates++
+	if u.Full {
+		clear(h.records)
+	}
+	for _, s := range u.Put {
+		h.records[s.Unit] = s
+	}
+	for _, name := range u.Gone {
+		delete(h.records, name)
+	}
+	return nil
+}
+
+func (h *hub) Slices(ctx context.Context, _ cluster.Revision, each func(wire.SliceUpdate) error) error {
+	for {
+		h.mu.Lock()
+		if h.down || h.mute {
+			h.mu.Unlock()
+			return errDown
+		}
+		update := wire.SliceUpdate{Full: true, Generation: h.revision}
+		for _, a := range h.units {
+			update.Put = append(update.Put, a)
+		}
+		news := h.news
+		h.mu.Unlock()
+		if err := each(update); err != nil {
+			return err
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// machine is one node: a systemd and a folder that outlive its daemons.
+type machine struct {
+	t    *testing.T
+	hub  *hub
+	fake *systemdtest.Fake
+	dir  string
+	boot int
+	stop func()
+	a    *agent.Agent
+	permits
+}
+
+func newMachine(t *testing.T) *machine {
+	m := &machine{t: t, hub: newHub(), fake: systemdtest.NewFake(), dir: t.TempDir()}
+	t.Cleanup(func() {
+		if m.stop != nil {
+			m.stop()
+		}
+	})
+	return m
+}
+
+// start starts the daemon.
+func (m *machine) start() {
+	m.t.Helper()
+	m.a = agent.New(agent.Config{
+		Node: "n1", Timings: cluster.DefaultTimings(), Dir: m.dir, BootID: fmt.Sprint("boot", m.boot), Version: "test",
+	}, agent.Deps{Uplink: m.hub, Manager: m.fake, Journal: m.fake, Permit: &m.permits})
+	ctx, cancel := context.WithCancel(m.t.Context())
+	done := make(chan error, 1)
+	go func() { done <- m.a.Run(ctx) }()
+	m.stop = func() {
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			m.t.Errorf("the agent ended with %v", err)
+		}
+		m.stop = nil
+	}
+}
+
+// powerCut ends everything on the machine at once.
+func (m *machine) powerCut() {
+	m.stop()
+	m.fake.Crash()
+	m.boot++
+}
+
+// pass lets simulated time go by.
+func (m *machine) pass(d time.Duration) {
+	m.t.Helper()
+	if err := loop.Sleep(m.t.Context(), d); err != nil {
+		m.t.Fatal(err)
+	}
+	synctest.Wait()
+}
+
+// running fails unless exactly the named units have a process.
+func (m *machine) running(want ...cluster.UnitName) {
+	m.t.Helper()
+	got := []cluster.UnitName{}
+	for name := range m.fake.Processes() {
+		got = append(got, name)
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if diff := cmp.Diff(append([]cluster.UnitName{}, want...), got); diff != "" {
+		m.t.Errorf("running units (-want +got):\n%s%s", diff, m.fake)
+	}
+}
+
+func (m *machine) status(name cluster.UnitName) cluster.Status {
+	m.t.Helper()
+	s, ok := m.hub.record(name)
+	if !ok {
+		m.t.Fatalf("no status of %s\n%s", name, m.fake)
+	}
+	return s
+}
+
+const daemon = "[Service]\nExecStart=/usr/bin/daemon\n"
+
+// inBubble runs a test on one machine in simulated time.
+func inBubble(t *testing.T, f func(t *testing.T, m *machine)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { f(t, newMachine(t)) })
+}
+
+// permits notes what the permit is told.
+type permits struct {
+	mu       sync.Mutex
+	deadline time.Time
+	ended    int
+}
+
+func (p *permits) Extend(deadline time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.deadline = deadline
+}
+
+func (p *permits) End() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ended++
+}
