@@ -1,0 +1,488 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"argosy/internal/api/wire"
+	"argosy/internal/cluster"
+)
+
+// Limits of waiting, in the world's time.
+const (
+	waitMax = 60 * time.Second
+	look    = 100 * time.Millisecond
+)
+
+// Script carries out a script, line by line. Words that begin with "@" name
+// the node where a unit runs ("@web.service") or the leader's ("@leader"),
+// those with "$" a name that "let" gave. A line that begins with "!" must be
+// refused. After every line the world's invariants are checked.
+type Script struct {
+	// Make makes the world that the verb "cluster" asks for.
+	Make func(nodes int) (World, error)
+	// Files are those that "submit" and "cmp" name.
+	Files map[string]string
+
+	world    World
+	output   string
+	names    map[string]string
+	remember map[string]int
+}
+
+// Run runs a script's text. The error names the line.
+func (s *Script) Run(text string) error {
+	s.names = map[string]string{}
+	n := 0
+	for line := range strings.Lines(text) {
+		n++
+		words := strings.Fields(line)
+		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
+			continue
+		}
+		if err := s.line(words); err != nil {
+			return fmt.Errorf("line %d: %s: %w", n, strings.TrimSpace(line), err)
+		}
+	}
+	return nil
+}
+
+func (s *Script) line(words []string) error {
+	refused := words[0] == "!"
+	if refused {
+		words = words[1:]
+	}
+	if words[0] != "cluster" && s.world == nil {
+		return errors.New("the first verb must be cluster")
+	}
+	verb, ok := verbs()[words[0]]
+	if !ok {
+		return fmt.Errorf("unknown verb; there are %v", slices.Sorted(maps.Keys(verbs())))
+	}
+	args, err := s.expand(words[1:])
+	if err == nil {
+		err = verb(s, args)
+	}
+	switch {
+	case refused && err == nil:
+		return errors.New("was not refused")
+	case refused:
+		s.output = err.Error() + "\n" + cluster.HintOf(err)
+	case err != nil:
+		return err
+	}
+	if wrong := s.world.Audit(false); len(wrong) > 0 {
+		return fmt.Errorf("invariants are broken:\n%s", strings.Join(wrong, "\n"))
+	}
+	return nil
+}
+
+// expand replaces the names that stand for nodes.
+func (s *Script) expand(words []string) ([]string, error) {
+	out := slices.Clone(words)
+	for i, word := range out {
+		switch {
+		case word == "@leader":
+			out[i] = s.world.Leader()
+		case strings.HasPrefix(word, "@"):
+			nodes, err := s.runs(cluster.UnitName(word[1:]))
+			if err != nil {
+				return nil, err
+			}
+			if len(nodes) != 1 {
+				return nil, fmt.Errorf("%s runs on %v, not on one node", word[1:], nodes)
+			}
+			out[i] = nodes[0]
+		case strings.HasPrefix(word, "$"):
+			if out[i] = s.names[word[1:]]; out[i] == "" {
+				return nil, fmt.Errorf("%s was not given a value", word)
+			}
+		}
+	}
+	return out, nil
+}
+
+// runs returns the nodes that have a process of a unit.
+func (s *Script) runs(unit cluster.UnitName) ([]string, error) {
+	var nodes []string
+	for _, name := range s.world.Nodes() {
+		processes, err := s.world.Processes(name)
+		if err != nil {
+			return nil, err
+		}
+		if processes[unit] != 0 {
+			nodes = append(nodes, name)
+		}
+	}
+	return nodes, nil
+}
+
+// verb is one thing that a script can say.
+type verb func(s *Script, args []string) error
+
+// verbs lists them all.
+func verbs() map[string]verb {
+	return map[string]verb{
+		"cluster":     (*Script).cluster, // cluster N
+		"submit":      (*Script).submit,  // submit FILE…
+		"start":       desire(cluster.Launched),
+		"load":        desire(cluster.Loaded),
+		"stop":        desire(cluster.Loaded),
+		"unload":      desire(cluster.Inactive),
+		"restart":     (*Script).restart,
+		"destroy":     (*Script).destroy,
+		"wait":        (*Script).wait,   // wait UNIT STATE [TIME]
+		"moved":       (*Script).moved,  // moved UNIT NODE [TIME]: waits until it is active on another
+		"where":       (*Script).where,  // where UNIT: prints the nodes
+		"units":       (*Script).units,  // prints NAME STATE NODES
+		"let":         (*Script).let,    // let NAME WORD
+		"differ":      (*Script).differ, // differ WORD WORD
+		"cmp":         (*Script).cmp,    // cmp FILE: compares the last output
+		"says":        (*Script).says,   // says TEXT…: the last output holds it
+		"power":       (*Script).power,  // power NODE|all on|off
+		"cut":         (*Script).cut,    // cut NODE|NODE:NODE [oneway]
+		"heal":        func(s *Script, _ []string) error { return s.world.Heal() },
+		"pause":       func(s *Script, a []string) error { return s.world.Pause(a[0], true) },
+		"resume":      func(s *Script, a []string) error { return s.world.Pause(a[0], false) },
+		"slow":        (*Script).slow,        // slow NODE TIME
+		"lossy":       (*Script).lossy,       // lossy NODE SHARE
+		"daemon":      (*Script).daemon,      // daemon NODE|all: restarts it
+		"advance":     (*Script).advance,     // advance TIME
+		"remember":    (*Script).remembers,   // notes every process
+		"undisturbed": (*Script).undisturbed, // every process that was noted still runs
+		"audit":       (*Script).audit,       // audit [TIME]: everything comes to rest, and is right
+	}
+}
+
+func ctx() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), 30*time.Second)
+}
+
+func (s *Script) cluster(args []string) error {
+	n, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
+	if s.world, err = s.Make(n); err != nil {
+		return err
+	}
+	return s.until(waitMax, func() error {
+		ctx, cancel := ctx()
+		defer cancel()
+		list, err := s.world.API().Nodes(ctx)
+		if err != nil {
+			return err
+		}
+		if s.world.Leader() == "" {
+			return errors.New("there is no leader")
+		}
+		for _, v := range list.Items {
+			if v.Health != cluster.Ready || v.Version == "" {
+				return fmt.Errorf("%s is %s", v.Name, v.Health)
+			}
+		}
+		return nil
+	})
+}
+
+// until looks again and again until there is no error, or time is up.
+func (s *Script) until(limit time.Duration, try func() error) error {
+	end := time.Now().Add(limit)
+	for {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		if !time.Now().Before(end) {
+			return fmt.Errorf("after %s: %w", limit, err)
+		}
+		s.world.Advance(look)
+	}
+}
+
+func (s *Script) submit(args []string) error {
+	var req wire.SubmitRequest
+	for _, name := range args {
+		text, ok := s.Files[name]
+		if !ok {
+			return fmt.Errorf("the script has no file %s", name)
+		}
+		req.Units = append(req.Units, wire.SubmitUnit{Name: cluster.UnitName(name), Text: text})
+	}
+	req.Replace = true
+	ctx, cancel := ctx()
+	defer cancel()
+	_, err := s.world.API().Submit(ctx, req)
+	return err
+}
+
+func names(args []string) []cluster.UnitName {
+	var list []cluster.UnitName
+	for _, a := range args {
+		list = append(list, cluster.UnitName(a))
+	}
+	return list
+}
+
+func desire(d cluster.Desired) verb {
+	return func(s *Script, args []string) error {
+		ctx, cancel := ctx()
+		defer cancel()
+		_, err := s.world.API().SetDesired(ctx, wire.DesiredRequest{Names: names(args), Desired: d})
+		return err
+	}
+}
+
+func (s *Script) restart(args []string) error {
+	ctx, cancel := ctx()
+	defer cancel()
+	_, err := s.world.API().Restart(ctx, names(args))
+	return err
+}
+
+func (s *Script) destroy(args []string) error {
+	ctx, cancel := ctx()
+	defer cancel()
+	_, err := s.world.API().Destroy(ctx, names(args))
+	return err
+}
+
+// view returns how the API shows a unit, and its state in one word: gone,
+// inactive, pending, or what systemd says of it.
+func (s *Script) view(name cluster.UnitName) (string, error) {
+	ctx, cancel := ctx()
+	defer cancel()
+	list, err := s.world.API().Units(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, u := range list.Items {
+		if u.Name == name {
+			return state(u), nil
+		}
+	}
+	return "gone", nil
+}
+
+func state(u wire.UnitView) string {
+	if u.Placement == nil || u.Desired == cluster.Inactive {
+		return "inactive"
+	}
+	if u.Placement.Pending() {
+		return "pending"
+	}
+	var words []string
+	for _, status := range u.Statuses {
+		if u.Placement.On(status.Node) && status.UID == u.UID {
+			words = append(words, status.Active)
+		}
+	}
+	if len(words) < len(u.Placement.Nodes) {
+		return "activating"
+	}
+	slices.Sort(words)
+	return strings.Join(slices.Compact(words), "+")
+}
+
+func (s *Script) wait(args []string) error {
+	limit, err := limitOf(args, 2)
+	if err != nil {
+		return err
+	}
+	return s.until(limit, func() error {
+		is, err := s.view(cluster.UnitName(args[0]))
+		if err == nil && is != args[1] {
+			err = fmt.Errorf("it is %s", is)
+		}
+		return err
+	})
+}
+
+func limitOf(args []string, at int) (time.Duration, error) {
+	if len(args) <= at {
+		return waitMax, nil
+	}
+	return time.ParseDuration(args[at])
+}
+
+// moved waits until the cluster shows a unit active on a node other than one.
+func (s *Script) moved(args []string) error {
+	limit, err := limitOf(args, 2)
+	if err != nil {
+		return err
+	}
+	return s.until(limit, func() error {
+		ctx, cancel := ctx()
+		defer cancel()
+		nodes, err := s.world.API().Nodes(ctx)
+		if err != nil {
+			return err
+		}
+		units, err := s.world.API().Units(ctx)
+		if err != nil {
+			return err
+		}
+		from := slices.IndexFunc(nodes.Items, func(v wire.NodeView) bool { return v.Name == args[1] })
+		i := slices.IndexFunc(units.Items, func(v wire.UnitView) bool { return string(v.Name) == args[0] })
+		if from < 0 || i < 0 {
+			return errors.New("there is no such unit or node")
+		}
+		u := units.Items[i]
+		if is := state(u); is != "active" || u.Placement.On(nodes.Items[from].ID) {
+			return fmt.Errorf("it is %s, %s", is, u.Placement.Reason)
+		}
+		return nil
+	})
+}
+
+func (s *Script) where(args []string) error {
+	nodes, err := s.runs(cluster.UnitName(args[0]))
+	s.output = strings.Join(nodes, "\n") + "\n"
+	return err
+}
+
+func (s *Script) units([]string) error {
+	ctx, cancel := ctx()
+	defer cancel()
+	list, err := s.world.API().Units(ctx)
+	var b strings.Builder
+	for _, u := range list.Items {
+		count := 0
+		if u.Placement != nil {
+			count = len(u.Placement.Nodes)
+		}
+		fmt.Fprintf(&b, "%s %s %s %d\n", u.Name, u.Desired, state(u), count)
+	}
+	s.output = b.String()
+	return err
+}
+
+func (s *Script) let(args []string) error { s.names[args[0]] = args[1]; return nil }
+
+func (s *Script) differ(args []string) error {
+	if args[0] == args[1] {
+		return fmt.Errorf("both are %s", args[0])
+	}
+	return nil
+}
+
+func (s *Script) cmp(args []string) error {
+	if want := s.Files[args[0]]; want != s.output {
+		return fmt.Errorf("want:\n%sgot:\n%s", want, s.output)
+	}
+	return nil
+}
+
+func (s *Script) says(args []string) error {
+	if text := strings.Join(args, " "); !strings.Contains(s.output, text) {
+		return fmt.Errorf("the last output was %q", s.output)
+	}
+	return nil
+}
+
+// each does something to a node, or to all.
+func (s *Script) each(name string, do func(string) error) error {
+	list := []string{name}
+	if name == "all" {
+		list = s.world.Nodes()
+	}
+	for _, n := range list {
+		if err := do(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Script) power(args []string) error {
+	return s.each(args[0], func(n string) error { return s.world.Power(n, args[1] == "on") })
+}
+
+func (s *Script) daemon(args []string) error { return s.each(args[0], s.world.RestartDaemon) }
+
+func (s *Script) cut(args []string) error {
+	from, to, both := strings.Cut(args[0], ":")
+	if !both {
+		to = "*"
+	}
+	if err := s.world.Cut(from, to); err != nil || len(args) > 1 {
+		return err
+	}
+	return s.world.Cut(to, from)
+}
+
+func (s *Script) slow(args []string) error {
+	d, err := time.ParseDuration(args[1])
+	if err != nil {
+		return err
+	}
+	return s.world.Slow(args[0], d)
+}
+
+func (s *Script) lossy(args []string) error {
+	share, err := strconv.ParseFloat(args[1], 64)
+	if err != nil {
+		return err
+	}
+	return s.world.Lose(args[0], share)
+}
+
+func (s *Script) advance(args []string) error {
+	d, err := time.ParseDuration(args[0])
+	if err == nil {
+		s.world.Advance(d)
+	}
+	return err
+}
+
+// processes returns every process, by node and unit.
+func (s *Script) processes() (map[string]int, error) {
+	all := map[string]int{}
+	for _, node := range s.world.Nodes() {
+		processes, err := s.world.Processes(node)
+		if err != nil {
+			return nil, err
+		}
+		for unit, pid := range processes {
+			all[node+" "+string(unit)] = pid
+		}
+	}
+	return all, nil
+}
+
+func (s *Script) remembers([]string) (err error) {
+	s.remember, err = s.processes()
+	return err
+}
+
+func (s *Script) undisturbed([]string) error {
+	now, err := s.processes()
+	if err != nil {
+		return err
+	}
+	for _, key := range slices.Sorted(maps.Keys(s.remember)) {
+		if now[key] != s.remember[key] {
+			return fmt.Errorf("%s was process %d and is %d", key, s.remember[key], now[key])
+		}
+	}
+	return nil
+}
+
+func (s *Script) audit(args []string) error {
+	limit, err := limitOf(args, 0)
+	if err != nil {
+		return err
+	}
+	return s.until(limit, func() error {
+		if wrong := s.world.Audit(true); len(wrong) > 0 {
+			return errors.New(strings.Join(wrong, "\n"))
+		}
+		return nil
+	})
+}
