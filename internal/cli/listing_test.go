@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -359,5 +360,33 @@ web@1.service - Hello
 `}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(result{})); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A unit that was destroyed while a node still has it: it is stored nowhere,
+// and shown as long as it runs.
+func TestAUnitOnItsWayOut(t *testing.T) {
+	leaving := saying(hello(""), 2, "deactivating", "stop-sigterm", 312)
+	leaving.Text = ""
+
+	if got := run(t, &fake{units: units(leaving), nodes: threeNodes()}, "argosy list-units --no-legend --fields unit,node,active"); got.out != "hello.service  node-2  deactivating\n" {
+		t.Errorf("list-units: %+v", got)
+	}
+	if got := run(t, &fake{units: units(leaving)}, "argosy list-unit-files --no-legend"); got.out != "" {
+		t.Errorf("list-unit-files: %+v", got)
+	}
+
+	// More than a few units are looked up in the listing, which has it too.
+	f := fake{units: units(leaving)}
+	line := "argosy start --no-block " + write(t, map[string]string{"hello.service": helloText}) + "/hello.service"
+	for i := range fewUnits {
+		other := hello(cluster.Loaded)
+		other.Name = cluster.UnitName(fmt.Sprintf("other-%d.service", i))
+		f.units = append(f.units, other)
+		line += " " + string(other.Name)
+	}
+	run(t, &f, line)
+	if want := "submit hello.service:launched:61"; len(f.requests) < 2 || f.requests[1] != want {
+		t.Errorf("a new unit of its name is not submitted: %v", f.requests)
 	}
 }
