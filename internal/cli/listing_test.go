@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -248,10 +249,14 @@ func TestAWatchInJSONIsOneMessageToALine(t *testing.T) {
 }
 
 func TestAWatchThatNeverBeganIsAnError(t *testing.T) {
-	f := fake{fail: map[string]error{"watch": cluster.Errorf(cluster.Unavailable, "nobody there")}}
-	if got := run(t, &f, "argosy list-units -w"); got.code != 1 || len(f.requests) != 1 {
-		t.Errorf("exit %d after %v", got.code, f.requests)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // of simulated time
+		defer cancel()
+		f := fake{fail: map[string]error{"watch": cluster.Errorf(cluster.Unavailable, "nobody there")}}
+		if got := (session{}).runContext(t, ctx, &f, "argosy", "list-units", "-w"); got.code != 1 || len(f.requests) != 1 {
+			t.Errorf("exit %d after %d attempts", got.code, len(f.requests))
+		}
+	})
 }
 
 func TestColour(t *testing.T) {
