@@ -25,6 +25,7 @@ func main() {
 		IsTerminal: isTerminal,
 		Width:      width(),
 		Now:        time.Now,
+		Install:    cli.InstallDaemon,
 	})
 	stop()
 	os.Exit(code)

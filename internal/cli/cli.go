@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"time"
@@ -34,7 +35,7 @@ const (
 )
 
 // Env is the world around the command line. All fields are needed, except
-// Width and Dial (zero: unlimited, the API's own client).
+// Width (zero: unlimited), Dial (nil: the API's own client) and Install.
 type Env struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
@@ -46,6 +47,10 @@ type Env struct {
 	// Dial makes a client for a context; it need not connect yet.
 	Dial func(ctx context.Context, target contexts.Context) (Backend, error)
 	Now  func() time.Time
+	// Install installs and starts this machine's daemon: InstallDaemon, from
+	// main alone. Nil does nothing, so that nobody changes the host by
+	// forgetting a field: tests that did wrote services into /etc.
+	Install func(ctx context.Context, log *slog.Logger) error
 }
 
 // Run carries out a command line, the program's name first, and returns the

@@ -133,9 +133,12 @@ func (a *app) watchdog() time.Duration {
 	return time.Duration(usec) * time.Microsecond
 }
 
-// ensureDaemon installs and starts this machine's daemon, if none listens: so
-// that "argosy init" needs nothing but the binary.
+// ensureDaemon has this machine's daemon installed and started, if none listens:
+// so that "argosy init" needs nothing but the binary.
 func (a *app) ensureDaemon(ctx context.Context) error {
+	if a.env.Install == nil {
+		return nil
+	}
 	_, named, err := a.namedTarget()
 	if err != nil || named {
 		return err // another daemon was named; it is not ours to start
@@ -143,6 +146,13 @@ func (a *app) ensureDaemon(ctx context.Context) error {
 	if _, err := os.Stat(contexts.LocalSocket); err == nil {
 		return nil
 	}
+	a.notef("installing and starting argosy.service")
+	return a.env.Install(ctx, a.serviceLog())
+}
+
+// InstallDaemon writes the services of a node into the host's systemd and starts
+// the daemon. It changes the machine it runs on; only main hands it to Run.
+func InstallDaemon(ctx context.Context, log *slog.Logger) error {
 	cfg, err := node.LoadConfig(node.ConfigPath)
 	if err != nil {
 		return err
@@ -151,12 +161,11 @@ func (a *app) ensureDaemon(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.notef("installing and starting argosy.service")
 	changed, err := node.InstallServices(node.ServiceConfig{Binary: binary, Dir: cfg.Dir, Timings: cfg.Timings})
 	if err != nil {
 		return fmt.Errorf("install the services: %w", err)
 	}
-	manager := bus.New(bus.Config{Log: a.serviceLog()})
+	manager := bus.New(bus.Config{Log: log})
 	group, ctx := errgroup.WithContext(ctx)
 	ctx, done := context.WithCancel(ctx)
 	group.Go(func() error { return manager.Keep(ctx) })

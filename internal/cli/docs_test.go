@@ -79,6 +79,7 @@ func TestEveryVerbIsExplained(t *testing.T) {
 func TestEveryExampleIsACommandLine(t *testing.T) {
 	for path, cmd := range everyVerb(t) {
 		for line := range strings.Lines(cmd.Example) {
+			line, _, _ = strings.Cut(line, " # ") // a shell's comment
 			line, _, _ = strings.Cut(strings.TrimSpace(line), " > ")
 			line = strings.TrimSuffix(strings.TrimPrefix(line, "source <("), ")")
 			line, _, _ = strings.Cut(line, " < ")

@@ -44,8 +44,9 @@ func (f *labFlags) node(name string) (*lab.Node, error) {
 	return l.Node(name)
 }
 
-const labUpLong = `Make a lab, or complete one that is there: missing nodes are added, nodes that are
-off are booted, and all become one cluster. Afterwards plain "argosy" talks to it.
+const labUpLong = `Make a lab, or complete one that is there: missing nodes are added, nodes that
+are off are booted, and all become one cluster. Afterwards plain "argosy" talks
+to it.
 
 The Debian root that nodes share is built once and kept; other --packages make
 another one.`
