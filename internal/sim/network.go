@@ -32,6 +32,7 @@ type Network struct {
 	hosts   map[string]*host
 	cuts    map[direction]bool
 	changed chan struct{} // closed and replaced whenever a line changes
+	closed  bool
 }
 
 type direction struct{ from, to string }
@@ -113,9 +114,10 @@ func (n *Network) Heal() {
 	})
 }
 
-// Close breaks every connection.
+// Close breaks every connection and refuses new ones.
 func (n *Network) Close() {
 	n.change(func() {
+		n.closed = true
 		for _, h := range n.hosts {
 			n.breakAll(h)
 		}
@@ -172,7 +174,7 @@ func (n *Network) Dial(ctx context.Context, from, address string) (net.Conn, err
 	for {
 		n.mu.Lock()
 		target := n.hosts[name]
-		if target == nil {
+		if target == nil || n.closed {
 			n.mu.Unlock()
 			return nil, dialError(syscall.EHOSTUNREACH)
 		}

@@ -99,8 +99,11 @@ func (s *Script) expand(words []string) ([]string, error) {
 				return nil, fmt.Errorf("%s runs on %v, not on one node", word[1:], nodes)
 			}
 			out[i] = nodes[0]
-		case strings.HasPrefix(word, "$"):
-			if out[i] = s.names[word[1:]]; out[i] == "" {
+		case strings.Contains(word, "$"):
+			for name, value := range s.names {
+				out[i] = strings.ReplaceAll(out[i], "$"+name, value)
+			}
+			if strings.Contains(out[i], "$") {
 				return nil, fmt.Errorf("%s was not given a value", word)
 			}
 		}
@@ -206,20 +209,36 @@ func (s *Script) until(limit time.Duration, try func() error) error {
 	}
 }
 
+// write asks for a change, again while it is not known whether it was made
+// (the server died with the request): all of these may be asked for twice.
+func (s *Script) write(ask func(context.Context) error) error {
+	for tries := 1; ; tries++ {
+		ctx, cancel := ctx()
+		err := ask(ctx)
+		cancel()
+		if err == nil || cluster.KindOf(err) != cluster.Unknown || tries == 5 {
+			return err
+		}
+	}
+}
+
 func (s *Script) submit(args []string) error {
 	var req wire.SubmitRequest
 	for _, name := range args {
 		text, ok := s.Files[name]
+		if !ok { // an instance is made from its template, as the command line does it
+			text, ok = s.Files[string(cluster.UnitName(name).Template())]
+		}
 		if !ok {
 			return fmt.Errorf("the script has no file %s", name)
 		}
 		req.Units = append(req.Units, wire.SubmitUnit{Name: cluster.UnitName(name), Text: text})
 	}
 	req.Replace = true
-	ctx, cancel := ctx()
-	defer cancel()
-	_, err := s.world.API().Submit(ctx, req)
-	return err
+	return s.write(func(ctx context.Context) error {
+		_, err := s.world.API().Submit(ctx, req)
+		return err
+	})
 }
 
 func names(args []string) []cluster.UnitName {
@@ -232,29 +251,29 @@ func names(args []string) []cluster.UnitName {
 
 func desire(d cluster.Desired) verb {
 	return func(s *Script, args []string) error {
-		ctx, cancel := ctx()
-		defer cancel()
-		_, err := s.world.API().SetDesired(ctx, wire.DesiredRequest{Names: names(args), Desired: d})
-		return err
+		return s.write(func(ctx context.Context) error {
+			_, err := s.world.API().SetDesired(ctx, wire.DesiredRequest{Names: names(args), Desired: d})
+			return err
+		})
 	}
 }
 
 func (s *Script) restart(args []string) error {
-	ctx, cancel := ctx()
-	defer cancel()
-	_, err := s.world.API().Restart(ctx, names(args))
-	return err
+	return s.write(func(ctx context.Context) error {
+		_, err := s.world.API().Restart(ctx, names(args))
+		return err
+	})
 }
 
 func (s *Script) destroy(args []string) error {
-	ctx, cancel := ctx()
-	defer cancel()
-	_, err := s.world.API().Destroy(ctx, names(args))
-	return err
+	return s.write(func(ctx context.Context) error {
+		_, err := s.world.API().Destroy(ctx, names(args))
+		return err
+	})
 }
 
 // view returns how the API shows a unit, and its state in one word: gone,
-// inactive, pending, or what systemd says of it.
+// inactive, pending, loaded (and not running), or what systemd says of it.
 func (s *Script) view(name cluster.UnitName) (string, error) {
 	ctx, cancel := ctx()
 	defer cancel()
@@ -287,7 +306,10 @@ func state(u wire.UnitView) string {
 		return "activating"
 	}
 	slices.Sort(words)
-	return strings.Join(slices.Compact(words), "+")
+	if word := strings.Join(slices.Compact(words), "+"); word != "inactive" || u.Desired == cluster.Launched {
+		return word
+	}
+	return "loaded"
 }
 
 func (s *Script) wait(args []string) error {
@@ -343,7 +365,10 @@ func (s *Script) moved(args []string) error {
 
 func (s *Script) where(args []string) error {
 	nodes, err := s.runs(cluster.UnitName(args[0]))
-	s.output = strings.Join(nodes, "\n") + "\n"
+	s.output = ""
+	for _, name := range nodes {
+		s.output += name + "\n"
+	}
 	return err
 }
 

@@ -108,8 +108,9 @@ func (s *Sim) Close() {
 		s.halt(m)
 	}
 	s.watcher.close()
-	s.operator.Close()
 	s.net.Close()
+	s.operator.Close()
+	s.Advance(time.Minute) // what had a time limit comes to its end
 }
 
 // form writes what a cluster is after all nodes have joined.
