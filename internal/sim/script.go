@@ -23,7 +23,7 @@ const (
 // Script carries out a script, line by line. Words that begin with "@" name
 // the node where a unit runs ("@web.service") or the leader's ("@leader"),
 // those with "$" a name that "let" gave. A line that begins with "!" must be
-// refused. After every line the world's invariants are checked.
+// refused, one that begins with "?" may be. After every line the world's invariants are checked.
 type Script struct {
 	// Make makes the world that the verb "cluster" asks for.
 	Make func(nodes int) (World, error)
@@ -54,8 +54,8 @@ func (s *Script) Run(text string) error {
 }
 
 func (s *Script) line(words []string) error {
-	refused := words[0] == "!"
-	if refused {
+	refused, either := words[0] == "!", words[0] == "?"
+	if refused || either {
 		words = words[1:]
 	}
 	if words[0] != "cluster" && s.world == nil {
@@ -70,6 +70,7 @@ func (s *Script) line(words []string) error {
 		err = verb(s, args)
 	}
 	switch {
+	case either:
 	case refused && err == nil:
 		return errors.New("was not refused")
 	case refused:
@@ -152,7 +153,7 @@ func verbs() map[string]verb {
 		"cut":         (*Script).cut,    // cut NODE|NODE:NODE [oneway]
 		"heal":        func(s *Script, _ []string) error { return s.world.Heal() },
 		"pause":       func(s *Script, a []string) error { return s.world.Pause(a[0], true) },
-		"resume":      func(s *Script, a []string) error { return s.world.Pause(a[0], false) },
+		"resume":      (*Script).resume,      // resume NODE|all
 		"slow":        (*Script).slow,        // slow NODE TIME
 		"lossy":       (*Script).lossy,       // lossy NODE SHARE
 		"daemon":      (*Script).daemon,      // daemon NODE|all: restarts it
@@ -427,6 +428,10 @@ func (s *Script) each(name string, do func(string) error) error {
 
 func (s *Script) power(args []string) error {
 	return s.each(args[0], func(n string) error { return s.world.Power(n, args[1] == "on") })
+}
+
+func (s *Script) resume(args []string) error {
+	return s.each(args[0], func(n string) error { return s.world.Pause(n, false) })
 }
 
 func (s *Script) daemon(args []string) error { return s.each(args[0], s.world.RestartDaemon) }
