@@ -36,7 +36,8 @@ type Config struct {
 	Log *slog.Logger
 }
 
-// operatorHost is where users call from; no cut concerns it.
+// operatorHost is where users call from. A node that is cut off from all others
+// is cut off from it too.
 const operatorHost = "192.0.2.1"
 
 // certLife outlasts every script.
@@ -362,6 +363,13 @@ func (s *Sim) Cut(from, to string) error {
 			if a != b && (from == "*" || from == a.name) && (to == "*" || to == b.name) {
 				s.net.Cut(a.host(), b.host())
 			}
+		}
+		// Users are on the side of the others.
+		if to == "*" && from == a.name {
+			s.net.Cut(a.host(), operatorHost)
+		}
+		if from == "*" && to == a.name {
+			s.net.Cut(operatorHost, a.host())
 		}
 	}
 	return nil

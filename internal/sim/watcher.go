@@ -105,10 +105,15 @@ func (s *Sim) count(state *cluster.State) []string {
 			want[u.Name] = []string{"(not placed)"}
 			continue
 		}
+		up := false
 		for _, m := range s.machines {
+			up = up || m.up && state.Placements[i].On(m.id)
 			if state.Placements[i].On(m.id) && m.up && !failed(state, u.Name, m.id) {
 				want[u.Name] = append(want[u.Name], m.name)
 			}
+		}
+		if !up && !state.Placements[i].Pending() {
+			want[u.Name] = []string{"(a node that has power)"}
 		}
 	}
 	var wrong []string
