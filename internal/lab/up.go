@@ -157,7 +157,32 @@ func (l *Lab) form(ctx context.Context, nodes []*Node) error {
 			return fmt.Errorf("join %s: %w", n.Name(), err)
 		}
 	}
-	return l.waitVoters(ctx, first, len(nodes), start)
+	if err := l.waitVoters(ctx, first, len(nodes), start); err != nil {
+		return err
+	}
+	return waitRoles(ctx, nodes)
+}
+
+// waitRoles waits until as many daemons serve as servers as there should be:
+// a voter's daemon changes over a moment after its member got the vote.
+func waitRoles(ctx context.Context, nodes []*Node) error {
+	for {
+		serving := 0
+		for _, n := range nodes {
+			c := n.client()
+			status, err := c.Status(ctx)
+			c.Close()
+			if err == nil && status.Role == cluster.Server && !status.Stale && len(status.Problems) == 0 {
+				serving++
+			}
+		}
+		if serving >= votersFor(len(nodes)) {
+			return nil
+		}
+		if err := loop.Sleep(ctx, 50*time.Millisecond); err != nil {
+			return cluster.Errorf(cluster.Unavailable, "after %s %d of %d servers serve", formMax, serving, votersFor(len(nodes)))
+		}
+	}
 }
 
 // joinNode makes a node join, unless it has.

@@ -171,6 +171,18 @@ func (w *World) OK(i int, args ...string) string {
 	return r.Out
 }
 
+// Soon runs the command line against the i-th node until it succeeds: after a
+// disturbance a server may have to find its store again.
+func (w *World) Soon(i int, args ...string) {
+	w.T.Helper()
+	w.Wait(30*time.Second, "argosy "+strings.Join(args, " "), func() string {
+		if r := w.Run(i, args...); r.Code != 0 {
+			return r.Out + r.Err
+		}
+		return ""
+	})
+}
+
 // Refused runs the command line and demands that it is refused with a text.
 func (w *World) Refused(i int, want string, args ...string) {
 	w.T.Helper()
