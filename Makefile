@@ -5,7 +5,7 @@ GO ?= go
 LAB := bin/argosy lab
 CACHE := /var/cache/argosy-lab
 
-.PHONY: help up down build install test unit lab-test check lint fuzz bench docs
+.PHONY: help up down build install test unit check lint fuzz bench docs
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -37,7 +37,7 @@ test: ## every test, the ones on real lab nodes included (root)
 	@$(MAKE) -s build
 	$(GO) vet ./...
 	$(GO) test -timeout 20m ./internal/... ./cmd/...
-	$(GO) test -count 1 -timeout 30m ./test/...
+	$(GO) test -count 1 -timeout 30m ./test/lab
 
 unit: ## the tests that need neither root nor nodes
 	$(GO) test ./internal/... ./cmd/...
@@ -54,7 +54,7 @@ fuzz: ## each fuzz target for 30 seconds
 
 bench: build ## measure on lab nodes and write docs/reference/performance.md
 	@tools/require.sh root lab
-	$(GO) test -count 1 -timeout 60m -run '^TestMeasure$$' ./test/bench -args -write
+	$(GO) run ./test/bench -o docs/reference/performance.md
 
 docs: ## write the generated pages of docs/reference
-	$(GO) run ./tools/docs
+	ARGOSY_UPDATE=1 $(GO) test ./internal/cli ./internal/node -run Reference

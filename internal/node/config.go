@@ -66,6 +66,21 @@ func ConfigKeys() []ConfigKey {
 	}
 }
 
+// ConfigMarkdown renders the reference page of the configuration file.
+func ConfigMarkdown() string {
+	var b strings.Builder
+	b.WriteString("# Configuration\n\nA node needs no configuration file. If there is one, it is `" + ConfigPath + "`, in the syntax of unit files. A line\nthat is not understood is refused with file, line and reason, and the daemon does not start.\n\nThis page is generated (`make docs`).\n")
+	section := ""
+	for _, k := range ConfigKeys() {
+		if k.Section != section {
+			section = k.Section
+			fmt.Fprintf(&b, "\n## [%s]\n\n| key | default | meaning |\n|---|---|---|\n", section)
+		}
+		fmt.Fprintf(&b, "| `%s=` | %s | %s |\n", k.Key, k.Default, k.Meaning)
+	}
+	return b.String()
+}
+
 // LoadConfig reads a configuration file; without one everything has its
 // default. Errors name file, line and reason.
 func LoadConfig(path string) (Config, error) {

@@ -78,3 +78,18 @@ Lost=5s
 		t.Errorf("a key changes single values of the profile: %+v", cfg.Timings)
 	}
 }
+
+// The page of the reference is generated from the table that the parser uses:
+// ARGOSY_UPDATE=1 go test ./internal/node.
+func TestTheReferenceOfTheConfigurationIsCurrent(t *testing.T) {
+	const path = "../../docs/reference/config.md"
+	want := ConfigMarkdown()
+	if os.Getenv("ARGOSY_UPDATE") != "" {
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if have, err := os.ReadFile(path); err != nil || string(have) != want {
+		t.Errorf("%s is out of date (%v): make docs", path, err)
+	}
+}

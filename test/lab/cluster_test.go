@@ -48,6 +48,9 @@ func TestThreeNodes(t *testing.T) {
 
 func sameEverywhere(w *labtest.World) {
 	first := w.Status(1)
+	if first.Cluster.ID == "" {
+		w.T.Error("the cluster has no ID")
+	}
 	for i := 1; i <= 3; i++ {
 		s := w.Status(i)
 		if !s.Formed || s.Cluster.ID != first.Cluster.ID || !s.Quorum || len(s.Voters) != 3 || s.NodesReady != 3 || len(s.Problems) != 0 {
@@ -235,7 +238,7 @@ func healthy(w *labtest.World) {
 		for i := 1; i <= 3; i++ {
 			r := w.Run(i, "status", "-o", "json")
 			if r.Code != 0 {
-				return r.Err
+				return fmt.Sprintf("node-%d: status exits %d: %s", i, r.Code, r.Err)
 			}
 			s := w.Status(i)
 			voting := 0

@@ -49,7 +49,7 @@ ClusterSecret=correct horse battery staple
 	}
 	w.Wait(30*time.Second, "the others remove it", func() string {
 		if r := w.Run(2, "node", "rm", "node-1", "--yes"); r.Code != 0 {
-			return r.Err // etcd may be electing
+			return fmt.Sprintf("exit code %d: %s", r.Code, r.Err) // etcd may be electing
 		}
 		return ""
 	})
@@ -70,7 +70,7 @@ ClusterSecret=correct horse battery staple
 		r := w.Run(1, "status", "-o", "json")
 		var s wire.Status
 		if err := json.Unmarshal([]byte(r.Out), &s); err != nil || !s.Formed {
-			return r.Out + r.Err
+			return fmt.Sprintf("exit code %d: %s%s", r.Code, r.Out, r.Err)
 		}
 		if !ids[s.Cluster.ID] {
 			t.Fatalf("a second cluster %s was founded beside %v", s.Cluster.ID, ids)

@@ -177,7 +177,7 @@ func (w *World) Soon(i int, args ...string) {
 	w.T.Helper()
 	w.Wait(30*time.Second, "argosy "+strings.Join(args, " "), func() string {
 		if r := w.Run(i, args...); r.Code != 0 {
-			return r.Out + r.Err
+			return fmt.Sprintf("exit code %d: %s%s", r.Code, r.Out, r.Err)
 		}
 		return ""
 	})
