@@ -66,7 +66,8 @@ func (s *session) step(ctx context.Context) (time.Duration, error) {
 	next := s.next
 	s.mu.Unlock()
 	sent := time.Now() // before anything leaves: the permit counts from here
-	call, cancel := context.WithTimeout(ctx, timings.Valid/2)
+	// Short enough that another server is asked well before Timings.Lost.
+	call, cancel := context.WithTimeout(ctx, timings.Renew)
 	answer, err := s.a.deps.Uplink.Renew(call, next)
 	cancel()
 	switch {

@@ -111,6 +111,16 @@ func (c *Client) prefer(address string) {
 	}
 }
 
+// avoid makes a server that did not answer the last to be tried: it may have
+// lost power, which its connection does not show for a while.
+func (c *Client) avoid(address string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if i := slices.Index(c.addresses, address); i >= 0 {
+		c.addresses = append(slices.Delete(c.addresses, i, i+1), address)
+	}
+}
+
 // request is one call.
 type request struct {
 	method string
@@ -142,7 +152,12 @@ func (c *Client) do(ctx context.Context, req request) (*http.Response, error) {
 			c.prefer(address)
 			return response, nil
 		}
-		last = err
+		if cluster.HintOf(last) == "" { // a server that answered knows more than a silence
+			last = err
+		}
+		if kind := cluster.KindOf(err); kind == cluster.Unavailable || kind == cluster.Unknown || errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			c.avoid(address)
+		}
 		if ctx.Err() != nil || cluster.KindOf(err) != cluster.Unavailable {
 			break
 		}
