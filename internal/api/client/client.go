@@ -152,7 +152,9 @@ func (c *Client) do(ctx context.Context, req request) (*http.Response, error) {
 			c.prefer(address)
 			return response, nil
 		}
-		if cluster.HintOf(last) == "" { // a server that answered knows more than a silence
+		// A server that answered knows more than one that is silent, but an
+		// unknown outcome must be told.
+		if cluster.HintOf(last) == "" || cluster.KindOf(err) != cluster.Unavailable {
 			last = err
 		}
 		if kind := cluster.KindOf(err); kind == cluster.Unavailable || kind == cluster.Unknown || errors.Is(ctx.Err(), context.DeadlineExceeded) {
