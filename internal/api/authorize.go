@@ -26,43 +26,41 @@ const (
 // the node that the path names; isMember tells whether a node has a Member
 // record. It is pure: the whole matrix is a table in the tests.
 func authorize(a access, caller pki.Caller, target cluster.NodeID, isMember func(cluster.NodeID) bool) error {
-	trusted := caller.Kind == pki.Local || caller.Kind == pki.Operator
-	switch a {
-	case anyone:
-		return nil
-	case anyMember:
-		if trusted || caller.Kind == pki.Node {
-			return nil
-		}
-	case operators:
-		if trusted {
-			return nil
-		}
-	case servers:
-		if trusted || caller.Kind == pki.Node && isMember(caller.Node) {
-			return nil
-		}
-	case operatorsOrOwn:
-		if trusted || caller.Kind == pki.Node && caller.Node == target {
-			return nil
-		}
-	case onlyLocal:
-		if caller.Kind == pki.Local {
-			return nil
-		}
-	case ownNode, ownServer:
-		if caller.Kind != pki.Node {
-			return cluster.Errorf(cluster.Denied, "only node %s itself may do this, not %s", target, caller)
-		}
-		if caller.Node != target {
-			return cluster.Errorf(cluster.Denied, "node %s may not act for node %s", caller.Node, target)
-		}
-		if a == ownServer && !isMember(target) {
-			return cluster.Errorf(cluster.Denied, "node %s was not chosen as a server", target)
-		}
+	if allowed(a, caller, target, isMember) {
 		return nil
 	}
+	if a == ownNode || a == ownServer {
+		return notOwn(caller, target)
+	}
 	return refusal(caller)
+}
+
+// allowed is the matrix itself.
+func allowed(a access, caller pki.Caller, target cluster.NodeID, isMember func(cluster.NodeID) bool) bool {
+	node := caller.Kind == pki.Node
+	own := node && caller.Node == target
+	operator := caller.Kind == pki.Local || caller.Kind == pki.Operator
+	return map[access]bool{
+		anyone:         true,
+		anyMember:      operator || node,
+		servers:        operator || node && isMember != nil && isMember(caller.Node),
+		operators:      operator,
+		operatorsOrOwn: operator || own,
+		ownNode:        own,
+		ownServer:      own && isMember != nil && isMember(target),
+		onlyLocal:      caller.Kind == pki.Local,
+	}[a]
+}
+
+// notOwn says why a caller may not act for a node.
+func notOwn(caller pki.Caller, target cluster.NodeID) error {
+	switch {
+	case caller.Kind != pki.Node:
+		return cluster.Errorf(cluster.Denied, "only node %s itself may do this, not %s", target, caller)
+	case caller.Node != target:
+		return cluster.Errorf(cluster.Denied, "node %s may not act for node %s", caller.Node, target)
+	}
+	return cluster.Errorf(cluster.Denied, "node %s was not chosen as a server", target)
 }
 
 // refusal says why, and what to do about it.

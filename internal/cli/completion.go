@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"argosy/internal/cluster"
 )
 
 const completionLong = `Print a script that makes a shell complete verbs, flags, and the names of units
@@ -112,15 +110,6 @@ func ask(ctx context.Context, a *app, names func(context.Context, Backend) ([]st
 	all, err := names(ctx, b)
 	if err != nil {
 		return nil
-	}
-	return all
-}
-
-// unitNamesOf returns the names of units as plain text.
-func unitNamesOf(units []cluster.UnitName) []string {
-	all := make([]string, 0, len(units))
-	for _, u := range units {
-		all = append(all, string(u))
 	}
 	return all
 }

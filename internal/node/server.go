@@ -157,8 +157,8 @@ func (d *Daemon) followMembers(ctx context.Context, control *Control, setEndpoin
 		if state == nil {
 			return membersEvery, nil
 		}
-		all, self := memberEndpoints(state, d.id)
-		if !self && len(state.Members) > 0 {
+		all, serves := memberEndpoints(state, d.id)
+		if !serves && len(state.Members) > 0 {
 			stop(errDemoted)
 			return loop.Never, nil
 		}
@@ -183,17 +183,20 @@ func (d *Daemon) followMembers(ctx context.Context, control *Control, setEndpoin
 }
 
 // memberEndpoints returns etcd's client addresses of the voters, and whether a
-// node is a member.
-func memberEndpoints(state *cluster.State, self cluster.NodeID) (endpoints []string, isMember bool) {
+// node is still a server. One whose record is missing, or begins anew as a
+// learner's, is not: its data belongs to a member that was removed. One that is
+// leaving serves on until it has left, since its vote may be needed for that.
+func memberEndpoints(state *cluster.State, self cluster.NodeID) (endpoints []string, serves bool) {
 	addresses := map[cluster.NodeID]netip.Addr{}
 	for _, n := range state.Nodes {
 		addresses[n.Node.ID] = n.Report.Address
 	}
 	for _, m := range state.Members {
-		isMember = isMember || m.Node == self
-		if address := addresses[m.Node]; m.State == cluster.MemberVoter && address.IsValid() {
+		voter := m.State == cluster.MemberVoter
+		serves = serves || m.Node == self && (voter || m.State == cluster.MemberLeaving)
+		if address := addresses[m.Node]; voter && address.IsValid() {
 			endpoints = append(endpoints, etcdURL(address, wire.PortEtcdClient))
 		}
 	}
-	return endpoints, isMember
+	return endpoints, serves
 }

@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"net"
@@ -71,11 +72,20 @@ func (t Token) String() string {
 // ParseToken reads a token, and tells a paste that lost a part from a text
 // that never was a token.
 func ParseToken(text string) (Token, error) {
-	text = strings.TrimSpace(text)
-	refuse := func(format string, args ...any) (Token, error) {
-		return Token{}, cluster.Errorf(cluster.Invalid, "token: "+format, args...).
+	t, err := decodeToken(strings.TrimSpace(text))
+	if err == nil {
+		err = t.check()
+	}
+	if err != nil {
+		return Token{}, cluster.Errorf(cluster.Invalid, "token: %w", err).
 			WithHint("paste the whole line that argosy token create printed")
 	}
+	return t, nil
+}
+
+// decodeToken takes the text of a token apart.
+func decodeToken(text string) (t Token, err error) {
+	refuse := func(format string, args ...any) (Token, error) { return Token{}, fmt.Errorf(format, args...) }
 	if len(text) > tokenMax {
 		return refuse("%d characters long; the limit is %d", len(text), tokenMax)
 	}
@@ -92,27 +102,28 @@ func ParseToken(text string) (Token, error) {
 	if sum != uint32(check[0])<<24|uint32(check[1])<<16|uint32(check[2])<<8|uint32(check[3]) {
 		return refuse("it was cut or changed (its checksum is wrong)")
 	}
-	var t Token
-	if err := json.Unmarshal(payload, &t); err != nil {
-		return refuse("%v", err)
-	}
+	return t, json.Unmarshal(payload, &t)
+}
+
+// check says what is wrong with a token that decodes.
+func (t Token) check() error {
 	for _, address := range t.Addresses {
 		if host, port, err := net.SplitHostPort(address); err != nil || host == "" || port == "" {
-			return refuse("address %.60q is not host:port", address)
+			return fmt.Errorf("address %.60q is not host:port", address)
 		}
 	}
 	digest, err := hex.DecodeString(t.CADigest)
 	switch {
 	case err != nil || len(digest) != sha256.Size || strings.ToLower(t.CADigest) != t.CADigest:
-		return refuse("the digest of the authority is no SHA-256")
+		return errors.New("the digest of the authority is no SHA-256")
 	case clusterID([sha256.Size]byte(digest)) != t.Cluster:
-		return refuse("cluster %.40s is not that of its authority", t.Cluster)
+		return fmt.Errorf("cluster %.40s is not that of its authority", t.Cluster)
 	case t.ID == "" || len(t.Secret) != 16:
-		return refuse("it has no secret")
+		return errors.New("it has no secret")
 	case len(t.Addresses) == 0:
-		return refuse("it names no server")
+		return errors.New("it names no server")
 	}
-	return t, nil
+	return nil
 }
 
 // Digest is what the store keeps of a token: the key that its proofs are

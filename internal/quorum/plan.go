@@ -131,21 +131,15 @@ func (v *view) repairs() []Step {
 }
 
 func (v *view) repair(m cluster.Member, e MemberInfo, found bool) (Step, bool) {
-	forget := func(reason string) (Step, bool) {
-		return Step{Kind: Forget, Member: m, Reason: reason}, true
-	}
 	_, inCluster := v.nodes[m.Node]
-	switch {
-	case !found && !inCluster:
-		return forget("the node was removed from the cluster")
-	case !found && m.State == cluster.MemberLeaving:
-		return forget("etcd has removed it")
-	case !found && m.State != cluster.MemberAdding:
-		return forget("etcd does not know it any more")
-	case !found && v.Now.Sub(m.Since) > LearnerMax:
-		return forget(fmt.Sprintf("etcd did not take it within %s", LearnerMax))
-	case !found || !inCluster || m.State == cluster.MemberLeaving:
+	if !found {
+		reason := v.whyForget(m, inCluster)
+		return Step{Kind: Forget, Member: m, Reason: reason}, reason != ""
+	}
+	if !inCluster {
 		return Step{}, false
+	}
+	switch {
 	case m.State == cluster.MemberAdding:
 		return v.record(m, e, "etcd has taken it"), true
 	case m.State == cluster.MemberLearner && !e.Learner:
@@ -154,6 +148,22 @@ func (v *view) repair(m cluster.Member, e MemberInfo, found bool) (Step, bool) {
 		return v.record(m, e, "etcd has it as a learner"), true
 	}
 	return Step{}, false
+}
+
+// whyForget says why the record of a member that etcd does not list is to be
+// forgotten; "" if it may still come.
+func (v *view) whyForget(m cluster.Member, inCluster bool) string {
+	switch {
+	case !inCluster:
+		return "the node was removed from the cluster"
+	case m.State == cluster.MemberLeaving:
+		return "etcd has removed it"
+	case m.State != cluster.MemberAdding:
+		return "etcd does not know it any more"
+	case v.Now.Sub(m.Since) > LearnerMax:
+		return fmt.Sprintf("etcd did not take it within %s", LearnerMax)
+	}
+	return ""
 }
 
 // record makes the step that writes what etcd says.

@@ -147,6 +147,7 @@ func (w *Waiter) look(i int) (Event, bool) {
 	}
 	w.last[i] = event
 	switch event.Verdict {
+	case Waiting:
 	case Reached:
 		w.tally.Waiting--
 		w.tally.Reached++

@@ -118,6 +118,7 @@ func (c *Client) Commit(ctx context.Context, txn store.Txn) (cluster.Revision, b
 		return 0, false, err
 	}
 	switch c.outcome(ctx, "commit") {
+	case Pass:
 	case Refuse:
 		return 0, false, unavailable("commit")
 	case LoseReply:

@@ -1,0 +1,49 @@
+package node
+
+import (
+	"net/netip"
+	"testing"
+
+	"argosy/internal/cluster"
+)
+
+func TestANodeServesAsLongAsItsVoteCounts(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		state  cluster.MemberState // of the node's own record; "" means none
+		serves bool
+	}{
+		{"a voter", cluster.MemberVoter, true},
+		{"one that is leaving: its vote may be needed to remove it", cluster.MemberLeaving, true},
+		{"one without a record", "", false},
+		{"one that was removed and begins anew as a learner", cluster.MemberLearner, false},
+		{"one that was removed and is to be added", cluster.MemberAdding, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			state := &cluster.State{
+				Nodes: []cluster.NodeState{
+					{Node: cluster.Node{ID: "a"}, Report: cluster.Report{Address: netip.MustParseAddr("10.0.0.1")}},
+					{Node: cluster.Node{ID: "b"}, Report: cluster.Report{Address: netip.MustParseAddr("10.0.0.2")}},
+				},
+				Members: []cluster.Member{{Node: "b", State: cluster.MemberVoter}},
+			}
+			if tt.state != "" {
+				state.Members = append(state.Members, cluster.Member{Node: "a", State: tt.state})
+			}
+			endpoints, serves := memberEndpoints(state, "a")
+			if serves != tt.serves {
+				t.Errorf("serves: %v", serves)
+			}
+			if want := 1; tt.state == cluster.MemberVoter && len(endpoints) != 2 || tt.state != cluster.MemberVoter && len(endpoints) != want {
+				t.Errorf("endpoints %v", endpoints)
+			}
+		})
+	}
+}
+
+func TestAMemberThatHasNotStartedGetsItsNameInEtcdsList(t *testing.T) {
+	got := ownName("n1=https://10.0.0.1:7502,member-2f=https://10.0.0.2:7502", "n2", "https://10.0.0.2:7502")
+	if want := "n1=https://10.0.0.1:7502,n2=https://10.0.0.2:7502"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
