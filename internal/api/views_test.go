@@ -1,0 +1,116 @@
+package api
+
+import (
+	"testing"
+
+	"argosy/internal/api/wire"
+	"argosy/internal/cluster"
+)
+
+func TestTheStateOfAUnitIsWhatNodesObserved(t *testing.T) {
+	status := func(load, active, result string) []cluster.Status {
+		return []cluster.Status{{Unit: "a.service", Node: "n1", UID: "1", Load: load, Active: active, Result: result}}
+	}
+	for _, tt := range []struct {
+		name     string
+		desired  cluster.Desired
+		statuses []cluster.Status
+		want     cluster.Desired
+	}{
+		{"wanted, but nobody has reported it", cluster.Launched, nil, cluster.Inactive},
+		{"placed and known to systemd", cluster.Loaded, status("loaded", "inactive", ""), cluster.Loaded},
+		{"running", cluster.Launched, status("loaded", "active", ""), cluster.Launched},
+		{"starting", cluster.Launched, status("loaded", "activating", ""), cluster.Launched},
+		{"failed: it was launched", cluster.Launched, status("loaded", "failed", "exit-code"), cluster.Launched},
+		{"still running although only loaded is wanted", cluster.Loaded, status("loaded", "active", ""), cluster.Launched},
+		{"not found by systemd", cluster.Launched, status("not-found", "inactive", ""), cluster.Inactive},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := stateOf(wire.UnitView{Unit: cluster.Unit{Desired: tt.desired}, Statuses: tt.statuses}); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestAStatusOfAnEarlierUnitOfTheSameNameIsNotShown(t *testing.T) {
+	state := &cluster.State{
+		Units:    []cluster.Unit{{Name: "a.service", UID: "new", Desired: cluster.Launched}},
+		Statuses: []cluster.Status{{Unit: "a.service", Node: "n1", UID: "old", Load: "loaded", Active: "active"}},
+	}
+	view := newViews(state, func(cluster.NodeID) cluster.Health { return cluster.Ready }).unit(state.Units[0])
+	if len(view.Statuses) != 0 || view.State != cluster.Inactive {
+		t.Errorf("got %+v", view)
+	}
+}
+
+func TestAProblemIsTheOneThingToKnow(t *testing.T) {
+	health := func(id cluster.NodeID) cluster.Health {
+		if id == "gone" {
+			return cluster.Lost
+		}
+		return cluster.Ready
+	}
+	state := &cluster.State{Nodes: []cluster.NodeState{{Node: cluster.Node{ID: "gone", Name: "node-2"}}, {Node: cluster.Node{ID: "n1", Name: "node-1"}}}}
+	for _, tt := range []struct {
+		name      string
+		placement cluster.Placement
+		statuses  []cluster.Status
+		want      string
+	}{
+		{"all is well", cluster.Placement{Nodes: []cluster.NodeID{"n1"}}, nil, ""},
+		{"pending", cluster.Placement{Reason: "0 of 3 nodes: 3 lack gpu=yes"}, nil, "0 of 3 nodes: 3 lack gpu=yes"},
+		{"on a lost node", cluster.Placement{Nodes: []cluster.NodeID{"gone"}}, nil, "node-2 is lost: what is shown is what it last said"},
+		{
+			"failed", cluster.Placement{Nodes: []cluster.NodeID{"n1"}},
+			[]cluster.Status{{Node: "n1", Active: "failed", Result: "exit-code", ExitCode: 7}}, "failed (exit code 7) on node-1",
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			view := wire.UnitView{Unit: cluster.Unit{Desired: cluster.Launched}, Placement: &tt.placement, Statuses: tt.statuses}
+			if got := newViews(state, health).problem(view); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestADiffSaysWhatChangedAndWhatIsGone(t *testing.T) {
+	unit := func(name cluster.UnitName, restarts int64) cluster.Unit { return cluster.Unit{Name: name, Restarts: restarts} }
+	before := []cluster.Unit{unit("a.service", 0), unit("b.service", 0), unit("d.service", 0)}
+	after := []cluster.Unit{unit("a.service", 0), unit("b.service", 1), unit("c.service", 0)}
+	changed, gone, _ := diff(before, after, func(u cluster.Unit) cluster.UnitName { return u.Name })
+	if len(changed) != 2 || changed[0].Name != "b.service" || changed[1].Name != "c.service" || len(gone) != 1 || gone[0] != "d.service" {
+		t.Errorf("changed %v, gone %v", changed, gone)
+	}
+}
+
+func TestASliceIsWhatIsPlacedOnTheNode(t *testing.T) {
+	state := &cluster.State{
+		Revision: 9,
+		Units: []cluster.Unit{
+			{Name: "a.service", UID: "1", Desired: cluster.Launched},
+			{Name: "b.service", UID: "2", Desired: cluster.Launched},
+			{Name: "c.service", UID: "new", Desired: cluster.Launched},
+			{Name: "d.service", UID: "4", Desired: cluster.Inactive},
+		},
+		Placements: []cluster.Placement{
+			{Unit: "a.service", UID: "1", Nodes: []cluster.NodeID{"n1"}, Epoch: 5},
+			{Unit: "b.service", UID: "2", Nodes: []cluster.NodeID{"n2"}},
+			{Unit: "c.service", UID: "old", Nodes: []cluster.NodeID{"n1"}},
+			{Unit: "d.service", UID: "4", Nodes: []cluster.NodeID{"n1"}},
+		},
+	}
+	slice := sliceOf(state, "n1")
+	if slice.Generation != 9 || len(slice.Units) != 1 || slice.Units[0].Name != "a.service" || slice.Units[0].Epoch != 5 {
+		t.Errorf("got %+v", slice)
+	}
+	if update, changed := sliceChange(slice, slice); changed {
+		t.Errorf("nothing changed, but %+v is sent", update)
+	}
+	with, without := slice, slice
+	with.Member = &cluster.Member{Node: "n1", State: cluster.MemberVoter}
+	if update, changed := sliceChange(with, without); !changed || !update.Full {
+		t.Errorf("a member record that is gone needs the whole slice, got %+v", update)
+	}
+}
