@@ -408,8 +408,9 @@ func tokenRefusals(w *labtest.World) {
 	}
 	w.Refused(2, "checksum", "join", token[:len(token)-3]+"abc")
 	w.Refused(2, "does not begin", "join", "hello")
-	id := strings.Fields(w.OK(1, "token", "ls", "-o", "name"))
-	w.OK(1, append([]string{"token", "rm"}, id...)...)
+	for _, id := range strings.Fields(w.OK(1, "token", "ls", "-o", "name")) {
+		w.OK(1, "token", "rm", id)
+	}
 	if left := strings.TrimSpace(w.OK(1, "token", "ls", "-o", "name")); left != "" {
 		w.T.Errorf("tokens left: %s", left)
 	}
