@@ -45,8 +45,8 @@ func (f *labFlags) node(name string) (*lab.Node, error) {
 }
 
 const labUpLong = `Make a lab, or complete one that is there: missing nodes are added, nodes that
-are off are booted, and all become one cluster. Afterwards plain "argosy" talks
-to it.
+are off are booted, nodes that are paused go on, and all become one cluster.
+Lines that are cut stay cut. Afterwards plain "argosy" talks to it.
 
 The Debian root that nodes share is built once and kept; other --packages make
 another one.`
@@ -155,11 +155,10 @@ func newLabLs(a *app, flags *labFlags) *cobra.Command {
 					continue
 				}
 				for _, n := range nodes {
-					power := "off"
-					if n.On() {
-						power = "on"
-					}
-					rows = append(rows, []string{l.Name(), n.Name(), n.Address().String(), power})
+					rows = append(rows, []string{l.Name(), n.Name(), n.Address().String(), string(n.Power())})
+				}
+				if cuts, err := l.Cuts(); err == nil && len(cuts) > 0 {
+					a.notef("lab %s: cut: %s", l.Name(), strings.Join(cuts, " "))
 				}
 			}
 			columns := []table.Column{{Title: "LAB"}, {Title: "NODE"}, {Title: "ADDRESS"}, {Title: "POWER"}}
@@ -262,8 +261,8 @@ func newLabHeal(_ *app, flags *labFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:     "heal [NODE|A:B|A>B]",
 		Short:   "Mend what was cut: one line, or all",
-		Long:    "Mend one line, named as it was cut, or all of them.",
-		Example: "  argosy lab heal\n  argosy lab heal 1:3",
+		Long:    "Mend one line, named as it was cut, every line of a node, or all there are.",
+		Example: "  argosy lab heal\n  argosy lab heal node-2\n  argosy lab heal 1:3",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			l, err := flags.open()
@@ -284,17 +283,17 @@ func newLabResume(_ *app, flags *labFlags) *cobra.Command {
 }
 
 // labNodeVerb makes a verb that does one thing to one node.
-func labNodeVerb(flags *labFlags, name, short string, do func(*lab.Node) error) *cobra.Command {
+func labNodeVerb(flags *labFlags, name, short string, do func(*lab.Node, context.Context) error) *cobra.Command {
 	return &cobra.Command{
 		Use: name + " NODE", Short: short, Long: short + ", as if it were a virtual machine.",
 		Example: "  argosy lab " + name + " node-2",
 		Args:    cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			n, err := flags.node(args[0])
 			if err != nil {
 				return err
 			}
-			return do(n)
+			return do(n, cmd.Context())
 		},
 	}
 }
@@ -328,7 +327,7 @@ func newLabLogs(a *app, flags *labFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "logs NODE",
 		Short:   "Show the log of a node",
-		Long:    "Show the end of a node's journal; of a node that is off, what it printed last.",
+		Long:    "Show the end of a node's journal; of a node that is off or paused, what it printed\nlast.",
 		Example: "  argosy lab logs node-2\n  argosy lab logs -f node-2",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -336,7 +335,7 @@ func newLabLogs(a *app, flags *labFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if !n.On() {
+			if n.Power() != lab.On {
 				return a.printEnd(cmd.Context(), n.Console(), lines)
 			}
 			journal := []string{"journalctl", "--no-pager", "-n", strconv.Itoa(lines)}

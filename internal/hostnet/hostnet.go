@@ -6,14 +6,12 @@
 package hostnet
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -51,27 +49,35 @@ func Namespaces(prefix string) ([]string, error) {
 
 // CreateNamespace makes a namespace whose loopback is up.
 func CreateNamespace(name string) error {
-	if handle, err := netns.GetFromName(name); err == nil {
-		return handle.Close()
+	if !isNamespace(Path(name)) {
+		// A file without a namespace is what a killed process has left.
+		if err := os.Remove(Path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		err := onOwnThread(func() error {
+			handle, err := netns.NewNamed(name)
+			if err != nil {
+				return err
+			}
+			return handle.Close()
+		})
+		if err != nil {
+			return fmt.Errorf("make network namespace %s: %w", name, err)
+		}
 	}
-	// A file without a namespace is what a killed process has left.
-	_ = os.Remove(Path(name))
-	err := onOwnThread(func() error {
-		handle, err := netns.NewNamed(name)
+	return in(name, func(h *netlink.Handle, _ netns.NsHandle) error {
+		lo, err := h.LinkByName("lo")
 		if err != nil {
 			return err
 		}
-		defer func() { _ = handle.Close() }()
-		lo, err := netlink.LinkByName("lo")
-		if err != nil {
-			return err
-		}
-		return netlink.LinkSetUp(lo)
+		return h.LinkSetUp(lo)
 	})
-	if err != nil {
-		return fmt.Errorf("make network namespace %s: %w", name, err)
-	}
-	return nil
+}
+
+// isNamespace reports whether a namespace is mounted on a file.
+func isNamespace(path string) bool {
+	var s unix.Statfs_t
+	return unix.Statfs(path, &s) == nil && s.Type == unix.NSFS_MAGIC
 }
 
 // onOwnThread runs f on a thread that is given up afterwards, because f changes
@@ -89,8 +95,10 @@ func onOwnThread(f func() error) error {
 // last process has left it.
 func DeleteNamespace(name string) error {
 	path := Path(name)
-	if err := unix.Unmount(path, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("unmount %s: %w", path, err)
+	for isNamespace(path) {
+		if err := unix.Unmount(path, unix.MNT_DETACH); err != nil {
+			return fmt.Errorf("unmount %s: %w", path, err)
+		}
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -116,8 +124,8 @@ func in(name string, f func(*netlink.Handle, netns.NsHandle) error) error {
 // EnsureBridge makes a bridge in a namespace.
 func EnsureBridge(namespace, name string) error {
 	return in(namespace, func(h *netlink.Handle, _ netns.NsHandle) error {
-		if _, err := h.LinkByName(name); err == nil {
-			return nil
+		if bridge, err := h.LinkByName(name); err == nil {
+			return h.LinkSetUp(bridge)
 		}
 		bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name}}
 		if err := h.LinkAdd(bridge); err != nil {
@@ -134,30 +142,46 @@ type Wire struct {
 	Address                       netip.Prefix
 }
 
-// EnsureWire lays a cable and gives the far end its address.
+// EnsureWire lays a cable and gives the far end its address. It completes a
+// cable that a killed process has left half-laid.
 func EnsureWire(w Wire) error {
 	return in(w.BridgeNamespace, func(h *netlink.Handle, _ netns.NsHandle) error {
-		if _, err := h.LinkByName(w.Port); err == nil {
-			return nil
-		}
 		return in(w.Namespace, func(far *netlink.Handle, farNS netns.NsHandle) error {
-			bridge, err := h.LinkByName(w.Bridge)
+			port, err := ensurePort(h, far, farNS, w)
 			if err != nil {
-				return fmt.Errorf("bridge %s: %w", w.Bridge, err)
-			}
-			veth := &netlink.Veth{
-				LinkAttrs: netlink.LinkAttrs{Name: w.Port, MasterIndex: bridge.Attrs().Index},
-				PeerName:  w.Interface, PeerNamespace: netlink.NsFd(farNS),
-			}
-			if err := h.LinkAdd(veth); err != nil {
-				return fmt.Errorf("add link %s: %w", w.Port, err)
-			}
-			if err := h.LinkSetUp(veth); err != nil {
 				return err
+			}
+			if err := h.LinkSetUp(port); err != nil {
+				return fmt.Errorf("link %s: %w", w.Port, err)
 			}
 			return configure(far, w)
 		})
 	})
+}
+
+// ensurePort returns the end at the bridge of a cable that has both ends.
+func ensurePort(h, far *netlink.Handle, farNS netns.NsHandle, w Wire) (netlink.Link, error) {
+	bridge, err := h.LinkByName(w.Bridge)
+	if err != nil {
+		return nil, fmt.Errorf("bridge %s: %w", w.Bridge, err)
+	}
+	if port, err := h.LinkByName(w.Port); err == nil {
+		if _, err := far.LinkByName(w.Interface); err == nil {
+			return port, nil
+		}
+		// Its other end is in a namespace of an earlier life.
+		if err := h.LinkDel(port); err != nil {
+			return nil, fmt.Errorf("remove link %s: %w", w.Port, err)
+		}
+	}
+	veth := &netlink.Veth{
+		LinkAttrs: netlink.LinkAttrs{Name: w.Port, MasterIndex: bridge.Attrs().Index},
+		PeerName:  w.Interface, PeerNamespace: netlink.NsFd(farNS),
+	}
+	if err := h.LinkAdd(veth); err != nil {
+		return nil, fmt.Errorf("add link %s: %w", w.Port, err)
+	}
+	return veth, nil
 }
 
 func configure(h *netlink.Handle, w Wire) error {
@@ -172,49 +196,4 @@ func configure(h *netlink.Handle, w Wire) error {
 		return fmt.Errorf("address of %s: %w", w.Interface, err)
 	}
 	return h.LinkSetUp(link)
-}
-
-// Cut is a direction in which a node's packets are lost. They are dropped, not
-// refused: a dead line says nothing.
-type Cut struct {
-	Peer netip.Addr // zero: everybody
-	In   bool       // packets from the peer
-	Out  bool       // packets to the peer
-}
-
-// SetCuts makes the cuts of a namespace exactly these.
-func SetCuts(ctx context.Context, namespace string, cuts []Cut) error {
-	cmd := exec.CommandContext(ctx, "nsenter", "--net="+Path(namespace), "nft", "-f", "-")
-	cmd.Stdin = strings.NewReader(cutRules(cuts))
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("filter packets in %s: %w: %s", namespace, err, strings.TrimSpace(string(out)))
-	}
-	return nil
-}
-
-// cutRules renders cuts as an nftables script that replaces what was there.
-// The loopback is never cut.
-func cutRules(cuts []Cut) string {
-	var b strings.Builder
-	b.WriteString("table inet argosy_lab {}\ndelete table inet argosy_lab\n")
-	if len(cuts) == 0 {
-		return b.String()
-	}
-	b.WriteString("table inet argosy_lab {\n")
-	for _, hook := range []struct{ name, iface, peer string }{{"input", "iifname", "saddr"}, {"output", "oifname", "daddr"}} {
-		fmt.Fprintf(&b, "\tchain %s {\n\t\ttype filter hook %s priority -300; policy accept;\n", hook.name, hook.name)
-		for _, cut := range cuts {
-			if hook.name == "input" && !cut.In || hook.name == "output" && !cut.Out {
-				continue
-			}
-			if cut.Peer.IsValid() {
-				fmt.Fprintf(&b, "\t\tip %s %s drop\n", hook.peer, cut.Peer)
-			} else {
-				fmt.Fprintf(&b, "\t\t%s != \"lo\" drop\n", hook.iface)
-			}
-		}
-		b.WriteString("\t}\n")
-	}
-	b.WriteString("}\n")
-	return b.String()
 }

@@ -9,7 +9,8 @@
 package lab
 
 import (
-	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,7 +18,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -52,13 +52,13 @@ type Config struct {
 
 // record is what a lab's folder says about it.
 type record struct {
-	Name     string   `json:"name"`
-	Nodes    int      `json:"nodes"`
-	Root     string   `json:"root"` // the Debian root that the nodes share
-	Packages []string `json:"packages,omitempty"`
-	Binary   string   `json:"binary"`
-	Settings string   `json:"settings,omitempty"`
-	Cuts     []cutSet `json:"cuts,omitempty"`
+	Name     string    `json:"name"`
+	Nodes    int       `json:"nodes"`
+	Root     string    `json:"root"` // the Debian root that the nodes share
+	Packages []string  `json:"packages,omitempty"`
+	Binary   string    `json:"binary"`
+	Settings string    `json:"settings,omitempty"`
+	Cuts     []cutLine `json:"cuts,omitempty"`
 }
 
 // Lab is one lab. Its methods may be called from several processes at once.
@@ -76,8 +76,19 @@ func Open(stateDir, name string) (*Lab, error) {
 	if name == "" {
 		name = "lab"
 	}
-	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || len(name) > 20 {
-		return nil, cluster.Errorf(cluster.Invalid, "a lab's name has up to 20 lower-case letters, digits and hyphens, not %q", name)
+	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || len(name) > 20 || name[0] == '-' || name[len(name)-1] == '-' {
+		return nil, cluster.Errorf(cluster.Invalid, "a lab's name has up to 20 lower-case letters, digits and inner hyphens, not %q", name)
+	}
+	stateDir, err := filepath.Abs(stateDir)
+	if err != nil {
+		return nil, err
+	}
+	// Mounts are found by their real path.
+	if real, err := filepath.EvalSymlinks(stateDir); err == nil {
+		stateDir = real
+	}
+	if strings.ContainsAny(stateDir, " \t\n\\:,") {
+		return nil, cluster.Errorf(cluster.Invalid, "the folder of labs %q: no blank, colon, comma or backslash, which mounts and systemd-nspawn read otherwise", stateDir)
 	}
 	return &Lab{dir: filepath.Join(stateDir, name), name: name, note: func(string, ...any) {}}, nil
 }
@@ -85,24 +96,51 @@ func Open(stateDir, name string) (*Lab, error) {
 // Name returns the lab's name.
 func (l *Lab) Name() string { return l.name }
 
-// lock keeps other processes from changing the lab.
-func (l *Lab) lock() (unlock func(), err error) {
-	if err := os.MkdirAll(l.dir, 0o755); err != nil {
-		return nil, err
+// id is the lab's name among all labs of this machine, those in other state
+// folders included.
+func (l *Lab) id() string {
+	if filepath.Dir(l.dir) == DefaultStateDir {
+		return l.name
 	}
-	return lockFile(l.dir + ".lock")
+	sum := sha256.Sum256([]byte(l.dir))
+	return l.name + "." + hex.EncodeToString(sum[:4])
 }
 
-// lockFile takes a lock that ends with the process that holds it.
-func lockFile(path string) (unlock func(), err error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
+// namespace is the network namespace of the bridge.
+func (l *Lab) namespace() string { return "argosy-" + l.id() }
+
+// hint is a command line about this lab.
+func (l *Lab) hint(verb string) string {
+	if l.name == "lab" {
+		return "argosy lab " + verb
+	}
+	return "argosy lab " + verb + " --name " + l.name
+}
+
+// lock keeps other processes from changing the lab.
+func (l *Lab) lock() (unlock func(), err error) {
+	if err := os.MkdirAll(filepath.Dir(l.dir), 0o755); err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
-		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), file.Close())
+	path := l.dir + ".lock"
+	for {
+		file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+			return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), file.Close())
+		}
+		// Down removes the lock with the lab; a lock on a file that is gone
+		// would keep nobody out.
+		ours, err := file.Stat()
+		if err == nil {
+			if current, err := os.Stat(path); err == nil && os.SameFile(ours, current) {
+				return func() { _ = file.Close() }, nil
+			}
+		}
+		_ = file.Close()
 	}
-	return func() { _ = file.Close() }, nil
 }
 
 // load reads what the folder says.
@@ -110,13 +148,13 @@ func (l *Lab) load() (record, error) {
 	var r record
 	text, err := os.ReadFile(filepath.Join(l.dir, "lab.json"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return r, cluster.Errorf(cluster.NotFound, "there is no lab %q", l.name).WithHint("argosy lab up --name " + l.name)
+		return r, cluster.Errorf(cluster.NotFound, "there is no lab %q", l.name).WithHint(l.hint("up"))
 	}
 	if err != nil {
 		return r, err
 	}
 	if err := json.Unmarshal(text, &r); err != nil {
-		return r, cluster.Errorf(cluster.Internal, "lab %s: %w", l.name, err).WithHint("argosy lab down --name " + l.name)
+		return r, cluster.Errorf(cluster.Internal, "lab %s: %w", l.name, err).WithHint(l.hint("down"))
 	}
 	return r, nil
 }
@@ -125,6 +163,9 @@ func (l *Lab) load() (record, error) {
 func (l *Lab) save(r record) error {
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(l.dir, 0o755); err != nil {
 		return err
 	}
 	path := filepath.Join(l.dir, "lab.json")
@@ -157,6 +198,10 @@ func (l *Lab) Node(name string) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	return l.node(r, name)
+}
+
+func (l *Lab) node(r record, name string) (*Node, error) {
 	i, err := strconv.Atoi(strings.TrimPrefix(name, "node-"))
 	if err != nil || i < 1 || i > r.Nodes {
 		return nil, cluster.Errorf(cluster.NotFound, "lab %s has no node %q", l.name, name).
@@ -168,9 +213,6 @@ func (l *Lab) Node(name string) (*Node, error) {
 // address is that of the i-th node. Labs are closed off from each other and
 // from the host, so all use the same addresses.
 func address(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 77, 0, byte(i)}) }
-
-// namespace is the network namespace of the bridge.
-func (l *Lab) namespace() string { return "argosy-" + l.name }
 
 // List returns the labs in a state folder, sorted by name.
 func List(stateDir string) ([]*Lab, error) {
@@ -191,75 +233,4 @@ func List(stateDir string) ([]*Lab, error) {
 		}
 	}
 	return labs, nil
-}
-
-// cutSet is what was cut, so that it can be undone piece by piece.
-type cutSet struct {
-	From, To int // node numbers; To is 0 for everybody
-	OneWay   bool
-}
-
-// Cut cuts a line: "node-2" from everybody, "1:2" both ways, "1>2" one way.
-func (l *Lab) Cut(ctx context.Context, line string) error {
-	return l.changeCuts(ctx, line, func(cuts []cutSet, c cutSet) []cutSet {
-		if slices.Contains(cuts, c) {
-			return cuts
-		}
-		return append(cuts, c)
-	})
-}
-
-// Heal undoes a cut; "" undoes all.
-func (l *Lab) Heal(ctx context.Context, line string) error {
-	if line == "" {
-		return l.changeCuts(ctx, "1", func([]cutSet, cutSet) []cutSet { return nil })
-	}
-	return l.changeCuts(ctx, line, func(cuts []cutSet, c cutSet) []cutSet {
-		return slices.DeleteFunc(cuts, func(have cutSet) bool { return have == c })
-	})
-}
-
-func (l *Lab) changeCuts(ctx context.Context, line string, change func([]cutSet, cutSet) []cutSet) error {
-	unlock, err := l.lock()
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	r, err := l.load()
-	if err != nil {
-		return err
-	}
-	c, err := l.parseCut(line)
-	if err != nil {
-		return err
-	}
-	r.Cuts = change(r.Cuts, c)
-	if err := l.save(r); err != nil {
-		return err
-	}
-	return l.applyCuts(ctx, r)
-}
-
-func (l *Lab) parseCut(line string) (c cutSet, err error) {
-	from, to, both := strings.Cut(line, ":")
-	if !both {
-		from, to, c.OneWay = strings.Cut(line, ">")
-	}
-	n, err := l.Node(from)
-	if err != nil {
-		return c, err
-	}
-	c.From = n.index
-	if to == "" {
-		return c, nil
-	}
-	if n, err = l.Node(to); err != nil {
-		return c, err
-	}
-	c.To = n.index
-	// A line has no direction, so it has one name.
-	if !c.OneWay && c.From > c.To {
-		c.From, c.To = c.To, c.From
-	}
-	return c, nil
 }

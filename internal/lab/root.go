@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
+	"time"
 
 	"argosy/internal/cluster"
 )
@@ -28,6 +30,9 @@ func hostTools() [][2]string {
 func checkHost(ctx context.Context, note func(string, ...any)) error {
 	if os.Geteuid() != 0 {
 		return cluster.Errorf(cluster.Denied, "a lab makes namespaces and mounts, which takes root").WithHint("run it as root")
+	}
+	if _, err := cgroupRoot(); err != nil {
+		return err
 	}
 	var missing []string
 	for _, tool := range hostTools() {
@@ -60,7 +65,11 @@ func EnsureRoot(ctx context.Context, cacheDir string, extra []string, note func(
 	if err := checkHost(ctx, note); err != nil {
 		return "", err
 	}
+	// A group of its own, so that all of it ends when ctx does.
 	cmd := exec.CommandContext(ctx, "bash", append([]string{"-c", rootScript, "root.sh", cacheDir}, extra...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	cmd.WaitDelay = 10 * time.Second
 	progress, err := cmd.StderrPipe()
 	if err != nil {
 		return "", err

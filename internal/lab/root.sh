@@ -32,7 +32,10 @@ if [ -d "$root" ]; then echo "$root"; exit; fi
 echo "building the Debian root of the nodes (once; about half a minute)" >&2
 begin=$SECONDS
 half=$root.half # renamed when it is whole
-rm -rf "$half"
+# A builder that was killed may have left mounts in it.
+awk -v half="$half/" 'index($5, half) == 1 { print $5 }' /proc/self/mountinfo | tac |
+	while read -r mount; do umount -l "$mount"; done
+rm -rf --one-file-system "$half"
 mmdebstrap --quiet --variant=minbase --include="$list" \
 	--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
 	--dpkgopt='path-exclude=/usr/share/locale/*' "$suite" "$half" >&2

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -22,7 +25,8 @@ import (
 const bridgeName = "lan0"
 
 // Up makes a lab as it is described, and completes one that is there: nodes
-// that are missing are added, nodes that are off are booted.
+// that are missing are added, nodes that are off are booted, nodes that are
+// paused go on. Lines that are cut stay cut.
 func Up(ctx context.Context, cfg Config) (*Lab, error) {
 	l, err := Open(cfg.StateDir, cfg.Name)
 	if err != nil {
@@ -34,8 +38,7 @@ func Up(ctx context.Context, cfg Config) (*Lab, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	root, err := EnsureRoot(ctx, cfg.CacheDir, cfg.Packages, l.note)
-	if err != nil {
+	if err := checkHost(ctx, l.note); err != nil {
 		return nil, err
 	}
 	unlock, err := l.lock()
@@ -43,15 +46,8 @@ func Up(ctx context.Context, cfg Config) (*Lab, error) {
 		return nil, err
 	}
 	defer unlock()
-	r, err := l.load()
-	if err != nil && cluster.KindOf(err) != cluster.NotFound {
-		return nil, err
-	}
-	if r.Root == "" { // a lab keeps the root that its nodes were made from
-		r = record{Name: l.name, Root: root, Packages: cfg.Packages, Settings: cfg.Settings}
-	}
-	r.Binary, r.Nodes = cfg.Binary, max(r.Nodes, cfg.Nodes)
-	if err := l.save(r); err != nil {
+	r, err := l.prepare(ctx, cfg)
+	if err != nil {
 		return nil, err
 	}
 	if err := l.bootAll(ctx, r); err != nil {
@@ -61,6 +57,29 @@ func Up(ctx context.Context, cfg Config) (*Lab, error) {
 		return l, l.form(ctx, l.nodes(r))
 	}
 	return l, nil
+}
+
+// prepare says in the lab's folder what it is to be. A lab keeps the root and
+// the settings that its nodes were made from.
+func (l *Lab) prepare(ctx context.Context, cfg Config) (record, error) {
+	r, err := l.load()
+	if err != nil && cluster.KindOf(err) != cluster.NotFound {
+		return r, err
+	}
+	if r.Root == "" {
+		r = record{Name: l.name, Packages: cfg.Packages, Settings: cfg.Settings}
+	}
+	if len(cfg.Packages) > 0 && !slices.Equal(slices.Sorted(slices.Values(cfg.Packages)), slices.Sorted(slices.Values(r.Packages))) {
+		return r, cluster.Errorf(cluster.Conflict, "lab %s was made with the packages %q, not %q", l.name, r.Packages, cfg.Packages).
+			WithHint(l.hint("down") + ", then up again; or another --name")
+	}
+	if _, err := os.Stat(r.Root); err != nil {
+		if r.Root, err = EnsureRoot(ctx, cfg.CacheDir, r.Packages, l.note); err != nil {
+			return r, err
+		}
+	}
+	r.Binary, r.Nodes = cfg.Binary, max(r.Nodes, cfg.Nodes)
+	return r, l.save(r)
 }
 
 // complete fills in what is left out.
@@ -89,12 +108,20 @@ func (c *Config) complete() error {
 	return err
 }
 
-// bootAll boots every node that is off, side by side.
-func (l *Lab) bootAll(ctx context.Context, r record) error {
+// makeBridge makes what joins the nodes, with the cuts it has.
+func (l *Lab) makeBridge(ctx context.Context, r record) error {
 	if err := hostnet.CreateNamespace(l.namespace()); err != nil {
 		return err
 	}
 	if err := hostnet.EnsureBridge(l.namespace(), bridgeName); err != nil {
+		return err
+	}
+	return hostnet.SetCuts(ctx, l.namespace(), bridgeCuts(r.Cuts))
+}
+
+// bootAll boots every node that is off, side by side.
+func (l *Lab) bootAll(ctx context.Context, r record) error {
+	if err := l.makeBridge(ctx, r); err != nil {
 		return err
 	}
 	start := time.Now()
@@ -106,29 +133,7 @@ func (l *Lab) bootAll(ctx context.Context, r record) error {
 		return err
 	}
 	l.note("%d nodes up after %s", r.Nodes, time.Since(start).Round(10*time.Millisecond))
-	return l.applyCuts(ctx, r)
-}
-
-// applyCuts makes the packet filters of the nodes what the record says.
-func (l *Lab) applyCuts(ctx context.Context, r record) error {
-	var errs []error
-	for _, n := range l.nodes(r) {
-		var cuts []hostnet.Cut
-		for _, c := range r.Cuts {
-			switch {
-			case c.To == 0 && c.From == n.index:
-				cuts = append(cuts, hostnet.Cut{In: true, Out: true})
-			case c.From == n.index:
-				cuts = append(cuts, hostnet.Cut{Peer: address(c.To), In: !c.OneWay, Out: true})
-			case c.To == n.index && !c.OneWay:
-				cuts = append(cuts, hostnet.Cut{Peer: address(c.From), In: true, Out: true})
-			}
-		}
-		if _, err := os.Stat(hostnet.Path(n.namespace())); err == nil {
-			errs = append(errs, hostnet.SetCuts(context.WithoutCancel(ctx), n.namespace(), cuts))
-		}
-	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // formMax bounds forming the cluster, whatever is in the way.
@@ -265,7 +270,7 @@ func (l *Lab) waitVoters(ctx context.Context, c *client.Client, nodes int, start
 // Down ends a lab and removes everything of it, also what a killed run has
 // left. Without a lab of the name there is nothing to do.
 func (l *Lab) Down(ctx context.Context) error {
-	if _, err := os.Stat(l.dir); err != nil {
+	if !l.leftAnything() {
 		return nil
 	}
 	unlock, err := l.lock()
@@ -273,27 +278,66 @@ func (l *Lab) Down(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	// The folders say which nodes there are, even if the record is damaged.
-	var errs []error
-	folders, err := filepath.Glob(filepath.Join(l.dir, "node-*"))
+	nodes, err := l.remains()
 	if err != nil {
 		return err
 	}
-	for _, folder := range folders {
-		var n Node
-		if _, err := fmt.Sscanf(filepath.Base(folder), "node-%d", &n.index); err != nil {
-			continue
-		}
-		n.lab = l
-		if err := n.PowerOff(ctx); err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		errs = append(errs, n.clear())
+	// Every node is tried, whatever becomes of the others.
+	var group errgroup.Group
+	errs := make([]error, len(nodes))
+	for i, n := range nodes {
+		group.Go(func() error {
+			if errs[i] = n.PowerOff(ctx); errs[i] == nil {
+				errs[i] = n.clear()
+			}
+			return nil
+		})
 	}
+	_ = group.Wait() // nobody returns an error; they are kept by node
 	errs = append(errs, hostnet.DeleteNamespace(l.namespace()))
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	return errors.Join(os.RemoveAll(l.dir), os.Remove(l.dir+".lock"))
+	return errors.Join(l.group().remove(), os.RemoveAll(l.dir), os.Remove(l.dir+".lock"))
+}
+
+// leftAnything reports whether there is anything of the lab.
+func (l *Lab) leftAnything() bool {
+	for _, path := range []string{l.dir, l.dir + ".lock", string(l.group()), hostnet.Path(l.namespace())} {
+		if _, err := os.Lstat(path); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// remains lists the nodes that anything is left of. It goes by their folders,
+// processes and namespaces, not by the record, which may be damaged or gone.
+func (l *Lab) remains() ([]*Node, error) {
+	var names []string
+	for _, dir := range []string{l.dir, string(l.group())} {
+		paths, err := filepath.Glob(filepath.Join(dir, "node-*"))
+		if err != nil {
+			return nil, err
+		}
+		for _, path := range paths {
+			names = append(names, filepath.Base(path))
+		}
+	}
+	namespaces, err := hostnet.Namespaces(l.namespace() + ".")
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range namespaces {
+		names = append(names, strings.TrimPrefix(name, l.namespace()+"."))
+	}
+	slices.Sort(names)
+	var nodes []*Node
+	for _, name := range slices.Compact(names) {
+		i, err := strconv.Atoi(strings.TrimPrefix(name, "node-"))
+		if n := (&Node{lab: l, index: i}); err == nil && n.Name() == name {
+			nodes = append(nodes, n)
+		}
+	}
+	return nodes, nil
 }

@@ -1,0 +1,271 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"argosy/internal/cluster"
+	"argosy/internal/hostnet"
+)
+
+// Limits of what takes the kernel milliseconds.
+const (
+	offMax    = 20 * time.Second
+	ownEndMax = 2 * time.Second // for systemd-nspawn to end by itself when its node is dead
+	freezeMax = 10 * time.Second
+)
+
+// PowerOff cuts the node's power: all its processes are killed at once. Its
+// disk stays. A node that is off stays off.
+func (n *Node) PowerOff(ctx context.Context) error {
+	all := n.group()
+	kill := func(g group) error {
+		if err := g.set("cgroup.kill", "1"); err != nil {
+			return fmt.Errorf("cut the power of %s: %w", n.Name(), err)
+		}
+		return all.set("cgroup.freeze", "0") // a frozen nspawn would not see the end
+	}
+	if err := kill(all.sub(groupPayload)); err != nil {
+		return err
+	}
+	if err := all.sub(groupExec).set("cgroup.kill", "1"); err != nil {
+		return err
+	}
+	if n.group().await(ctx, "populated", false, ownEndMax) == nil {
+		return nil
+	}
+	if err := kill(all); err != nil {
+		return err
+	}
+	return all.await(ctx, "populated", false, offMax)
+}
+
+// PowerOn boots the node with the disk it has.
+func (n *Node) PowerOn(ctx context.Context) error {
+	unlock, err := n.lab.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	r, err := n.lab.load()
+	if err != nil {
+		return err
+	}
+	// The host may have been rebooted since.
+	if err := n.lab.makeBridge(ctx, r); err != nil {
+		return err
+	}
+	return n.boot(ctx, r)
+}
+
+// Pause stops every process of the node where it is, as a suspended virtual
+// machine is; Resume lets them go on. Neither can be noticed from inside but
+// by the clock.
+func (n *Node) Pause(ctx context.Context) error { return n.freeze(ctx, true) }
+
+// Resume lets a paused node go on.
+func (n *Node) Resume(ctx context.Context) error { return n.freeze(ctx, false) }
+
+func (n *Node) freeze(ctx context.Context, want bool) error {
+	if !n.On() {
+		return cluster.Errorf(cluster.Unavailable, "%s is off", n.Name()).WithHint(n.lab.hint("power " + n.Name() + " on"))
+	}
+	value := map[bool]string{true: "1", false: "0"}[want]
+	if err := n.group().set("cgroup.freeze", value); err != nil {
+		return err
+	}
+	return n.group().await(ctx, "frozen", want, freezeMax)
+}
+
+// filler is the file that fills a node's disk.
+const filler = "filled-by-the-lab"
+
+// FillDisk leaves no room on the disk that holds /var/lib/argosy, which the
+// node may be off for.
+func (n *Node) FillDisk() error {
+	if !mounted(n.path("disk")) {
+		return cluster.Errorf(cluster.Unavailable, "%s has no disk now", n.Name()).WithHint(n.lab.hint("up"))
+	}
+	file, err := os.OpenFile(n.path("disk", filler), os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	// Blocks are taken, not written: it costs the host nothing.
+	end := info.Size()
+	for size := int64(diskBytes); size > 0; {
+		switch err := unix.Fallocate(int(file.Fd()), 0, end, size); {
+		case err == nil:
+			end += size
+		case errors.Is(err, unix.ENOSPC):
+			if info, err := file.Stat(); err == nil { // it may have got a part
+				end = info.Size()
+			}
+			size /= 2
+		case !errors.Is(err, unix.EINTR):
+			return fmt.Errorf("fill the disk of %s: %w", n.Name(), err)
+		}
+	}
+	return nil
+}
+
+// FreeDisk takes the filling away.
+func (n *Node) FreeDisk() error {
+	err := os.Remove(n.path("disk", filler))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// clear unmounts and removes everything of a node that is off.
+func (n *Node) clear() error {
+	var errs []error
+	for _, dir := range []string{"root", "disk"} {
+		for mounted(n.path(dir)) {
+			if err := unix.Unmount(n.path(dir), unix.MNT_DETACH); err != nil {
+				errs = append(errs, fmt.Errorf("unmount %s: %w", n.path(dir), err))
+				break
+			}
+		}
+	}
+	errs = append(errs, hostnet.DeleteNamespace(n.namespace()), n.group().remove())
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	// A killed nspawn leaves this.
+	return errors.Join(os.RemoveAll(filepath.Join("/run/systemd/nspawn/propagate", n.machine())), os.RemoveAll(n.path()))
+}
+
+// cutLine is a line that was cut, so that it can be mended by itself.
+type cutLine struct {
+	From, To int // node numbers; To is 0 for everybody
+	OneWay   bool
+}
+
+// String returns the line as Cut reads it.
+func (c cutLine) String() string {
+	switch {
+	case c.To == 0:
+		return fmt.Sprintf("node-%d", c.From)
+	case c.OneWay:
+		return fmt.Sprintf("%d>%d", c.From, c.To)
+	}
+	return fmt.Sprintf("%d:%d", c.From, c.To)
+}
+
+// Cut cuts a line: "node-2" from everybody, "1:2" both ways, "1>2" one way.
+func (l *Lab) Cut(ctx context.Context, line string) error {
+	return l.changeCuts(ctx, line, func(cuts []cutLine, c cutLine) []cutLine {
+		if slices.Contains(cuts, c) {
+			return cuts
+		}
+		return append(cuts, c)
+	})
+}
+
+// Heal mends a line, named as it was cut; a node's name mends every line of
+// the node, and "" all there are.
+func (l *Lab) Heal(ctx context.Context, line string) error {
+	if line == "" {
+		return l.changeCuts(ctx, "1", func([]cutLine, cutLine) []cutLine { return nil })
+	}
+	return l.changeCuts(ctx, line, func(cuts []cutLine, c cutLine) []cutLine {
+		return slices.DeleteFunc(cuts, func(have cutLine) bool {
+			return have == c || c.To == 0 && (have.From == c.From || have.To == c.From)
+		})
+	})
+}
+
+// Cuts lists the lines that are cut, as Cut reads them.
+func (l *Lab) Cuts() ([]string, error) {
+	r, err := l.load()
+	if err != nil {
+		return nil, err
+	}
+	var lines []string
+	for _, c := range r.Cuts {
+		lines = append(lines, c.String())
+	}
+	return lines, nil
+}
+
+func (l *Lab) changeCuts(ctx context.Context, line string, change func([]cutLine, cutLine) []cutLine) error {
+	unlock, err := l.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	r, err := l.load()
+	if err != nil {
+		return err
+	}
+	c, err := l.parseCut(r, line)
+	if err != nil {
+		return err
+	}
+	r.Cuts = change(r.Cuts, c)
+	if err := l.save(r); err != nil {
+		return err
+	}
+	return hostnet.SetCuts(ctx, l.namespace(), bridgeCuts(r.Cuts))
+}
+
+func (l *Lab) parseCut(r record, line string) (c cutLine, err error) {
+	from, to, two := strings.Cut(line, ":")
+	if !two {
+		from, to, c.OneWay = strings.Cut(line, ">")
+		two = c.OneWay
+	}
+	n, err := l.node(r, from)
+	if err != nil {
+		return c, err
+	}
+	c.From = n.index
+	if !two {
+		return c, nil
+	}
+	if n, err = l.node(r, to); err != nil {
+		return c, err
+	}
+	c.To = n.index
+	if c.From == c.To {
+		return c, cluster.Errorf(cluster.Invalid, "%q: there is no line from a node to itself", line)
+	}
+	// A line that is cut both ways has no direction, so it has one name.
+	if !c.OneWay && c.From > c.To {
+		c.From, c.To = c.To, c.From
+	}
+	return c, nil
+}
+
+// bridgeCuts says the same in the directions of the bridge's ports.
+func bridgeCuts(lines []cutLine) []hostnet.Cut {
+	port := func(index int) string {
+		if index == 0 {
+			return ""
+		}
+		return (&Node{index: index}).Name()
+	}
+	var cuts []hostnet.Cut
+	for _, c := range lines {
+		cuts = append(cuts, hostnet.Cut{From: port(c.From), To: port(c.To)})
+		if !c.OneWay {
+			cuts = append(cuts, hostnet.Cut{From: port(c.To), To: port(c.From)})
+		}
+	}
+	return cuts
+}
