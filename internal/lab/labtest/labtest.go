@@ -1,6 +1,6 @@
 // Package labtest gives tests a lab of their own: real nodes, real systemd. The
-// lab has a state folder of its own, what a killed run has left of it is
-// cleaned up first, and it is gone when the test ends.
+// lab has a state folder of its own, what killed runs have left is cleaned up
+// first, and it is gone when the test ends.
 package labtest
 
 import (
@@ -22,12 +22,9 @@ import (
 	"argosy/internal/loop"
 )
 
-// stateDir is where the labs of tests are, apart from those of people.
-const stateDir = "/var/lib/argosy-lab-test"
-
 // Options describe the lab of a test.
 type Options struct {
-	Name     string // one for each test that may run at the same time
+	Name     string
 	Nodes    int
 	Settings string // lines of argosy.conf
 	NoForm   bool
@@ -36,9 +33,10 @@ type Options struct {
 // World is a lab with what tests do to it.
 type World struct {
 	*lab.Lab
-	T      *testing.T
-	binary string
-	nodes  []*lab.Node
+	T        *testing.T
+	StateDir string // the folder that the lab is in
+	Binary   string // the program
+	nodes    []*lab.Node
 }
 
 // New makes a lab, and ends it with the test. It needs root and the built
@@ -59,22 +57,10 @@ func New(t *testing.T, o Options) *World {
 	if _, err := os.Stat(binary); err != nil {
 		t.Fatalf("the program is not built (make build): %v", err)
 	}
-	old, err := lab.Open(stateDir, o.Name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := old.Down(context.Background()); err != nil {
-		t.Fatalf("clean up what an earlier run has left: %v", err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			logNodes(t, old)
-		}
-		if os.Getenv("ARGOSY_KEEP_LAB") != "" {
-			return
-		}
-		if err := old.Down(context.Background()); err != nil {
-			t.Errorf("end the lab: %v", err)
+	stateDir := claim(t)
+	t.Cleanup(func() { // before the folder's own
+		if made, err := lab.Open(stateDir, o.Name); err == nil && t.Failed() {
+			logNodes(t, made)
 		}
 	})
 	l, err := lab.Up(t.Context(), lab.Config{
@@ -87,7 +73,7 @@ func New(t *testing.T, o Options) *World {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &World{Lab: l, T: t, binary: binary, nodes: nodes}
+	return &World{Lab: l, T: t, StateDir: stateDir, Binary: binary, nodes: nodes}
 }
 
 // logNodes prints the end of each daemon's log, for a test that failed.
@@ -132,7 +118,7 @@ type Result struct {
 // Run runs the command line on the host against the i-th node.
 func (w *World) Run(i int, args ...string) Result {
 	w.T.Helper()
-	cmd := exec.CommandContext(w.T.Context(), w.binary, append([]string{"--socket", w.N(i).Socket()}, args...)...)
+	cmd := exec.CommandContext(w.T.Context(), w.Binary, append([]string{"--socket", w.N(i).Socket()}, args...)...)
 	return result(w.T, cmd)
 }
 
