@@ -85,17 +85,17 @@ func (n *Node) mountDisk(ctx context.Context, _ record) error {
 	image := n.path("disk.img")
 	if _, err := os.Stat(image); errors.Is(err, fs.ErrNotExist) {
 		// Renamed when it is whole: a killed run leaves no half disk.
-		if err := makeDisk(ctx, image+".new"); err != nil {
+		if err := n.makeDisk(ctx, image+".new"); err != nil {
 			return err
 		}
 		if err := os.Rename(image+".new", image); err != nil {
 			return err
 		}
 	}
-	return run(ctx, "mount", "-o", "loop", image, n.path("disk"))
+	return n.tool(ctx, "mount", "-o", "loop", image, n.path("disk"))
 }
 
-func makeDisk(ctx context.Context, path string) error {
+func (n *Node) makeDisk(ctx context.Context, path string) error {
 	file, err := os.Create(path)
 	if err != nil {
 		return err
@@ -103,7 +103,7 @@ func makeDisk(ctx context.Context, path string) error {
 	if err := errors.Join(file.Truncate(diskBytes), file.Close()); err != nil {
 		return err
 	}
-	return run(ctx, "mkfs.ext4", "-q", "-m", "0", path)
+	return n.tool(ctx, "mkfs.ext4", "-q", "-m", "0", path)
 }
 
 func (n *Node) wire(context.Context, record) error {
@@ -220,11 +220,24 @@ func mounted(path string) bool {
 	return err == nil && strings.Contains(string(text), " "+path+" ")
 }
 
-// run runs a tool of the host and returns what it said if it failed.
-func run(ctx context.Context, name string, args ...string) error {
-	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
+// tool runs a tool of the host for the node. It is among the node's processes,
+// so that it does not outlive PowerOff when this process is killed.
+func (n *Node) tool(ctx context.Context, name string, args ...string) error {
+	in, err := n.group().sub(groupExec).open()
 	if err != nil {
-		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, strings.TrimSpace(string(out)))
+		return err
+	}
+	defer func() { _ = in.Close() }()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(in.Fd())}
+	return outcome(cmd)
+}
+
+// outcome runs a command and returns what it said if it failed.
+func outcome(cmd *exec.Cmd) error {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, strings.TrimSpace(string(out)))
 	}
 	return nil
 }

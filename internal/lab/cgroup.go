@@ -26,7 +26,7 @@ import (
 //	argosy-lab/LAB/NODE             all of the node; killed and frozen as one
 //	argosy-lab/LAB/NODE/supervisor  systemd-nspawn, which makes these two
 //	argosy-lab/LAB/NODE/payload     the node's systemd and all its services
-//	argosy-lab/LAB/NODE/exec        what "lab exec" runs in the node
+//	argosy-lab/LAB/NODE/exec        what "lab exec" runs in the node, and tools that make it
 const (
 	groupFolder  = "argosy-lab"
 	groupPayload = "payload"
@@ -55,7 +55,7 @@ func (l *Lab) group() group {
 	if err != nil {
 		return "/nonexistent" // nothing can run then, which is what its files will say
 	}
-	return group(filepath.Join(root, groupFolder, l.id()))
+	return group(filepath.Join(root, groupFolder, l.ID()))
 }
 
 // group returns the control group of everything in the node.

@@ -96,9 +96,12 @@ func Open(stateDir, name string) (*Lab, error) {
 // Name returns the lab's name.
 func (l *Lab) Name() string { return l.name }
 
-// id is the lab's name among all labs of this machine, those in other state
-// folders included.
-func (l *Lab) id() string {
+// Dir returns the lab's folder.
+func (l *Lab) Dir() string { return l.dir }
+
+// ID returns the lab's name among all labs of this machine, those in other
+// state folders included. Its namespaces and control groups are called so.
+func (l *Lab) ID() string {
 	if filepath.Dir(l.dir) == DefaultStateDir {
 		return l.name
 	}
@@ -107,7 +110,7 @@ func (l *Lab) id() string {
 }
 
 // namespace is the network namespace of the bridge.
-func (l *Lab) namespace() string { return "argosy-" + l.id() }
+func (l *Lab) namespace() string { return "argosy-" + l.ID() }
 
 // hint is a command line about this lab.
 func (l *Lab) hint(verb string) string {

@@ -45,7 +45,7 @@ func (n *Node) path(parts ...string) string {
 func (n *Node) namespace() string { return n.lab.namespace() + "." + n.Name() }
 
 // machine is what systemd-nspawn calls the node.
-func (n *Node) machine() string { return n.lab.id() + "-" + n.Name() }
+func (n *Node) machine() string { return n.lab.ID() + "-" + n.Name() }
 
 // MachineID returns the node's machine ID: the same each time a lab of the
 // name is made.
@@ -102,8 +102,8 @@ func firstOfItsNamespace(pid int) bool {
 	return len(ids) == 2 && ids[1] == "1"
 }
 
-// CPU returns how much processor time the node has used since it was first
-// switched on; of a lab that is down, 0.
+// CPU returns how much processor time the node has used since it was switched
+// on; if it is off, 0.
 func (n *Node) CPU() time.Duration {
 	text, err := os.ReadFile(filepath.Join(string(n.group()), "cpu.stat"))
 	if err != nil {

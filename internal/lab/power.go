@@ -25,23 +25,29 @@ const (
 // PowerOff cuts the node's power: all its processes are killed at once. Its
 // disk stays. A node that is off stays off.
 func (n *Node) PowerOff(ctx context.Context) error {
+	if err := n.kill(ctx); err != nil {
+		return fmt.Errorf("cut the power of %s: %w", n.Name(), err)
+	}
+	// The kernel may go on killing what is started in a group that was killed
+	// (Linux 6.18 does), so the next boot makes new ones.
+	return n.group().remove()
+}
+
+func (n *Node) kill(ctx context.Context) error {
 	all := n.group()
-	kill := func(g group) error {
+	for _, g := range []group{all.sub(groupPayload), all.sub(groupExec)} {
 		if err := g.set("cgroup.kill", "1"); err != nil {
-			return fmt.Errorf("cut the power of %s: %w", n.Name(), err)
+			return err
 		}
-		return all.set("cgroup.freeze", "0") // a frozen nspawn would not see the end
 	}
-	if err := kill(all.sub(groupPayload)); err != nil {
+	// A frozen nspawn would not see the end of its node.
+	if err := all.set("cgroup.freeze", "0"); err != nil {
 		return err
 	}
-	if err := all.sub(groupExec).set("cgroup.kill", "1"); err != nil {
-		return err
-	}
-	if n.group().await(ctx, "populated", false, ownEndMax) == nil {
+	if all.await(ctx, "populated", false, ownEndMax) == nil {
 		return nil
 	}
-	if err := kill(all); err != nil {
+	if err := all.set("cgroup.kill", "1"); err != nil {
 		return err
 	}
 	return all.await(ctx, "populated", false, offMax)

@@ -49,11 +49,11 @@ func checkHost(ctx context.Context, note func(string, ...any)) error {
 			WithHint("install them by the means of this distribution")
 	}
 	note("installing %s", list)
-	if err := run(ctx, "apt-get", "update", "-qq"); err != nil {
+	if err := outcome(exec.CommandContext(ctx, "apt-get", "update", "-qq")); err != nil {
 		return err
 	}
 	args := append([]string{"DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-qq", "-y", "--no-install-recommends"}, missing...)
-	return run(ctx, "env", args...)
+	return outcome(exec.CommandContext(ctx, "env", args...))
 }
 
 // EnsureRoot builds the root for labs of these extra packages, unless it is

@@ -4,8 +4,6 @@ package lab_test
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -414,45 +412,4 @@ func tokenRefusals(w *labtest.World) {
 	if left := strings.TrimSpace(w.OK(1, "token", "ls", "-o", "name")); left != "" {
 		w.T.Errorf("tokens left: %s", left)
 	}
-}
-
-// What a lab leaves behind is checked from outside.
-func TestALabLeavesNothingBehind(t *testing.T) {
-	before := traces(t)
-	t.Run("a lab", func(t *testing.T) {
-		w := labtest.New(t, labtest.Options{Name: "traces", Nodes: 1, NoForm: true})
-		if during := traces(t); during == before {
-			t.Error("a lab leaves no traces while it runs: the test would pass on nothing")
-		}
-		_ = w
-	})
-	if after := traces(t); after != before {
-		t.Errorf("before:\n%s\nafter:\n%s", before, after)
-	}
-}
-
-// traces lists mounts, namespaces and processes of the lab "traces".
-func traces(t *testing.T) string {
-	t.Helper()
-	var found []string
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(mounts)) {
-		if strings.Contains(line, "argosy-lab-test/traces/") || strings.Contains(line, "argosy-traces") {
-			found = append(found, line)
-		}
-	}
-	for _, pattern := range []string{"/run/netns/argosy-traces*", "/var/lib/argosy-lab-test/traces*"} {
-		paths, _ := filepath.Glob(pattern)
-		found = append(found, paths...)
-	}
-	processes, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-	for _, path := range processes {
-		if text, err := os.ReadFile(path); err == nil && strings.Contains(string(text), "--machine=traces-") {
-			found = append(found, path)
-		}
-	}
-	return strings.Join(found, "\n")
 }

@@ -22,9 +22,9 @@ const base = "/var/lib/argosy-lab-test"
 // The lock ends with the test's process, however that ends.
 const owner = "owner"
 
-// claim makes a state folder for the labs of one test. What killed test
-// programs have left is cleaned up on the way.
-func claim(t *testing.T) (stateDir string) {
+// StateDir makes a state folder for the labs of one test, which end with it.
+// What killed test programs have left is cleaned up on the way.
+func StateDir(t *testing.T) (stateDir string) {
 	t.Helper()
 	if err := os.MkdirAll(base, 0o755); err != nil {
 		t.Fatal(err)

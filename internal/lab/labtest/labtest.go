@@ -33,10 +33,9 @@ type Options struct {
 // World is a lab with what tests do to it.
 type World struct {
 	*lab.Lab
-	T        *testing.T
-	StateDir string // the folder that the lab is in
-	Binary   string // the program
-	nodes    []*lab.Node
+	T      *testing.T
+	binary string
+	nodes  []*lab.Node
 }
 
 // New makes a lab, and ends it with the test. It needs root and the built
@@ -46,18 +45,8 @@ func New(t *testing.T, o Options) *World {
 	if os.Geteuid() != 0 {
 		t.Fatal("tests on lab nodes make namespaces and mounts, which takes root")
 	}
-	binary := os.Getenv("ARGOSY_BINARY")
-	if binary == "" {
-		binary = "../../bin/argosy"
-	}
-	binary, err := filepath.Abs(binary)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(binary); err != nil {
-		t.Fatalf("the program is not built (make build): %v", err)
-	}
-	stateDir := claim(t)
+	binary := Binary(t)
+	stateDir := StateDir(t)
 	t.Cleanup(func() { // before the folder's own
 		if made, err := lab.Open(stateDir, o.Name); err == nil && t.Failed() {
 			logNodes(t, made)
@@ -73,7 +62,25 @@ func New(t *testing.T, o Options) *World {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &World{Lab: l, T: t, StateDir: stateDir, Binary: binary, nodes: nodes}
+	return &World{Lab: l, T: t, binary: binary, nodes: nodes}
+}
+
+// Binary returns the program that is tested: bin/argosy, as make build leaves
+// it, or what ARGOSY_BINARY names.
+func Binary(t *testing.T) string {
+	t.Helper()
+	binary := os.Getenv("ARGOSY_BINARY")
+	if binary == "" {
+		binary = "../../bin/argosy"
+	}
+	binary, err := filepath.Abs(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(binary); err != nil {
+		t.Fatalf("the program is not built (make build): %v", err)
+	}
+	return binary
 }
 
 // logNodes prints the end of each daemon's log, for a test that failed.
@@ -118,7 +125,7 @@ type Result struct {
 // Run runs the command line on the host against the i-th node.
 func (w *World) Run(i int, args ...string) Result {
 	w.T.Helper()
-	cmd := exec.CommandContext(w.T.Context(), w.Binary, append([]string{"--socket", w.N(i).Socket()}, args...)...)
+	cmd := exec.CommandContext(w.T.Context(), w.binary, append([]string{"--socket", w.N(i).Socket()}, args...)...)
 	return result(w.T, cmd)
 }
 
