@@ -327,7 +327,7 @@ func newLabLogs(a *app, flags *labFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "logs NODE",
 		Short:   "Show the log of a node",
-		Long:    "Show the end of a node's journal; of a node that is off or paused, what it printed\nlast.",
+		Long:    "Show the end of a node's journal; of a node that is off or paused, what it\nprinted last.",
 		Example: "  argosy lab logs node-2\n  argosy lab logs -f node-2",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -43,7 +43,7 @@ func cgroupRoot() (string, error) {
 		}
 	}
 	return "", cluster.Errorf(cluster.Unavailable, "control groups of version 2 are not mounted on this host").
-		WithHint("mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified")
+		WithHint("mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 none /sys/fs/cgroup/unified")
 }
 
 // group is a control group, by its folder.

@@ -38,7 +38,7 @@ func StateDir(t *testing.T) (stateDir string) {
 	if err := sweep(); err != nil {
 		t.Fatalf("clean up what an earlier run has left: %v", err)
 	}
-	stateDir, err = os.MkdirTemp(base, "run-")
+	stateDir, err = os.MkdirTemp(base, "run-") //nolint:usetesting // the next run must find it if this one is killed
 	if err != nil {
 		t.Fatal(err)
 	}
