@@ -44,9 +44,14 @@ func (l *Lab) Heal(ctx context.Context, line string) error {
 		return l.changeCuts(ctx, "1", func([]cutLine, cutLine) []cutLine { return nil })
 	}
 	return l.changeCuts(ctx, line, func(cuts []cutLine, c cutLine) []cutLine {
-		return slices.DeleteFunc(cuts, func(have cutLine) bool {
-			return have == c || c.To == 0 && (have.From == c.From || have.To == c.From)
-		})
+		return without(cuts, c)
+	})
+}
+
+// without returns the lines that are left when one is mended, or all of a node.
+func without(lines []cutLine, mended cutLine) []cutLine {
+	return slices.DeleteFunc(slices.Clone(lines), func(c cutLine) bool {
+		return c == mended || mended.To == 0 && (c.From == mended.From || c.To == mended.From)
 	})
 }
 
