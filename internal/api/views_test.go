@@ -76,7 +76,9 @@ func TestAProblemIsTheOneThingToKnow(t *testing.T) {
 }
 
 func TestADiffSaysWhatChangedAndWhatIsGone(t *testing.T) {
-	unit := func(name cluster.UnitName, restarts int64) cluster.Unit { return cluster.Unit{Name: name, Restarts: restarts} }
+	unit := func(name cluster.UnitName, restarts int64) cluster.Unit {
+		return cluster.Unit{Name: name, Restarts: restarts}
+	}
 	before := []cluster.Unit{unit("a.service", 0), unit("b.service", 0), unit("d.service", 0)}
 	after := []cluster.Unit{unit("a.service", 0), unit("b.service", 1), unit("c.service", 0)}
 	changed, gone, _ := diff(before, after, func(u cluster.Unit) cluster.UnitName { return u.Name })

@@ -67,7 +67,7 @@ func Run(ctx context.Context, cfg Config, deps Deps) error {
 	if err != nil {
 		return err
 	}
-	defer listener.Close()
+	defer func() { _ = listener.Close() }() // nothing is written that could be lost
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	// Closing the listener wakes the one that waits in Accept.

@@ -50,7 +50,7 @@ func Extend(ctx context.Context, socket string, sent Reading, valid time.Duratio
 		return cluster.Errorf(cluster.Unavailable, "permit process: %w", err).
 			WithHint("systemctl status argosy-permit")
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // nothing is written that could be lost
 	// The context's end closes the exchange, whatever it waits for.
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
 
@@ -96,7 +96,7 @@ func serveOne(listener *net.UnixListener, offer func(grant) error) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // nothing is written that could be lost
 	if err := conn.SetDeadline(time.Now().Add(exchangeMax)); err != nil {
 		return err
 	}

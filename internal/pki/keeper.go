@@ -401,6 +401,6 @@ func writeFile(path string, text []byte, mode os.FileMode) error {
 	if err != nil {
 		return err
 	}
-	defer dir.Close()
+	defer func() { _ = dir.Close() }() // was only read
 	return dir.Sync()
 }
