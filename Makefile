@@ -12,6 +12,7 @@ help: ## this list
 
 up: ## three nodes on this machine, one cluster, the example running in it
 	@tools/require.sh root go lab
+	@echo 'building the program and the root of the nodes, side by side (what is built stays)'
 	@tools/beside.sh '$(MAKE) -s build' 'internal/lab/root.sh $(CACHE) >/dev/null'
 	@$(LAB) up --nodes 3
 	@bin/argosy start examples/hello/hello.service

@@ -79,13 +79,18 @@ func EnsureRoot(ctx context.Context, cacheDir string, extra []string, note func(
 	if err := cmd.Start(); err != nil {
 		return "", err
 	}
-	last := ""
+	var wrong []string
 	for lines := bufio.NewScanner(progress); lines.Scan(); {
-		last = lines.Text()
-		note("%s", last)
+		if reason, bad := strings.CutPrefix(lines.Text(), "E: "); bad {
+			wrong = append(wrong, reason)
+			continue
+		}
+		note("%s", lines.Text())
 	}
 	if err := cmd.Wait(); err != nil {
-		return "", cluster.Errorf(cluster.Unavailable, "build the root of the nodes: %v: %s", err, last)
+		// The first complaint is apt's; the others follow from it.
+		reason := strings.Join(append(wrong, err.Error())[:1], "")
+		return "", cluster.Errorf(cluster.Unavailable, "build the root of the nodes: %s", reason)
 	}
 	return strings.TrimSpace(folder.String()), nil
 }

@@ -26,7 +26,7 @@ if [ -d "$root" ]; then echo "$root"; exit; fi
 # One builder at a time; the others find the root when they get here.
 mkdir -p "$cache"
 exec 9>"$root.lock"
-flock 9
+flock -n 9 || { echo "waiting for another build of the nodes' root" >&2; flock 9; }
 if [ -d "$root" ]; then echo "$root"; exit; fi
 
 echo "building the Debian root of the nodes (once; about half a minute)" >&2
@@ -36,9 +36,11 @@ half=$root.half # renamed when it is whole
 awk -v half="$half/" 'index($5, half) == 1 { print $5 }' /proc/self/mountinfo | tac |
 	while read -r mount; do umount -l "$mount"; done
 rm -rf --one-file-system "$half"
-mmdebstrap --quiet --variant=minbase --include="$list" \
+trap 'rm -rf --one-file-system "$half"' EXIT # of no use when anything below goes wrong
+mmdebstrap --variant=minbase --include="$list" \
 	--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
-	--dpkgopt='path-exclude=/usr/share/locale/*' "$suite" "$half" >&2
+	--dpkgopt='path-exclude=/usr/share/locale/*' "$suite" "$half" 2>&1 >/dev/null </dev/null |
+	sed -un 's/^I: \(running\|downloading\|extracting\|installing\)/  \1/p; /^E: /p' >&2
 for unit in $masked; do ln -sf /dev/null "$half/etc/systemd/system/$unit"; done
 # Logs in memory, and bounded: a node's disk is for its state.
 mkdir -p "$half/etc/systemd/journald.conf.d" "$half/etc/containers"
@@ -46,5 +48,6 @@ printf '[Journal]\nStorage=volatile\nRuntimeMaxUse=64M\nRateLimitBurst=0\n' >"$h
 # Without controllers of version 2, podman cannot limit processes.
 printf '[containers]\npids_limit = 0\n' >"$half/etc/containers/containers.conf"
 mv "$half" "$root"
+trap - EXIT
 echo "root built after $((SECONDS - begin)) s" >&2
 echo "$root"
