@@ -19,7 +19,7 @@ import (
 // once, a change of all, a restart of the agent, and their end.
 func TestOnARealSystemd(t *testing.T) {
 	if os.Getenv("ARGOSY_LAB_NODE") == "" {
-		t.Skip("needs a real systemd: run on a lab node by test/lab, which sets ARGOSY_LAB_NODE")
+		t.Skip("needs a real systemd: build it with go test -c and run it on a lab node with ARGOSY_LAB_NODE=1")
 	}
 	const units = 300
 	ctx, cancel := context.WithCancel(context.Background())

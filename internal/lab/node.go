@@ -44,6 +44,9 @@ func (n *Node) path(parts ...string) string {
 
 func (n *Node) namespace() string { return n.lab.namespace() + "." + n.Name() }
 
+// Namespace returns the name of the node's network namespace.
+func (n *Node) Namespace() string { return n.namespace() }
+
 // machine is what systemd-nspawn calls the node.
 func (n *Node) machine() string { return n.lab.ID() + "-" + n.Name() }
 

@@ -77,7 +77,6 @@ ClusterSecret=correct horse battery staple
 		}
 		return ""
 	})
-	healthy(w)
 }
 
 // certificates returns the certificates of all nodes, by their paths.

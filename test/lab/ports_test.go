@@ -66,14 +66,14 @@ func TestNobodyGetsInWithoutAnIdentity(t *testing.T) {
 		{"etcd's peer port, with a node's identity", good, wire.PortEtcdPeer, "/version", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			answer := callInside(t, tt.port, tt.path, tt.identity)
+			answer := callInside(w.Sub(t), tt.port, tt.path, tt.identity)
 			if served := strings.HasPrefix(answer, "HTTP/1.1 200"); served != tt.served {
 				t.Errorf("served: %v, want %v: %.200s", served, tt.served, answer)
 			}
 		})
 	}
 	for _, port := range []int{wire.PortAPI, wire.PortEtcdClient, wire.PortEtcdPeer} {
-		if answer := callInside(t, port, "/", "clear"); strings.Contains(answer, "200 OK") {
+		if answer := callInside(w, port, "/", "clear"); strings.Contains(answer, "200 OK") {
 			t.Errorf("port %d talks in the clear: %.200s", port, answer)
 		}
 	}
@@ -110,7 +110,8 @@ func identityOf(t *testing.T, a *pki.Authority, life time.Duration) string {
 
 // callInside has this test program call a port from inside node-1's network
 // namespace, and returns what came back.
-func callInside(t *testing.T, port int, path, identity string) string {
+func callInside(w *labtest.World, port int, path, identity string) string {
+	t := w.T
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -118,7 +119,7 @@ func callInside(t *testing.T, port int, path, identity string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(ctx, "nsenter", "--net="+hostnet.Path("argosy-ports-1"), self, "-test.run=^TestCallerInside$", "-test.v")
+	cmd := exec.CommandContext(ctx, "nsenter", "--net="+hostnet.Path(w.N(1).Namespace()), self, "-test.run=^TestCallerInside$", "-test.v")
 	cmd.Env = append(os.Environ(), fmt.Sprintf("CALL=%d %s %s", port, path, identity))
 	out, err := cmd.CombinedOutput()
 	if err != nil {
