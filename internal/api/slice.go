@@ -8,6 +8,7 @@ import (
 	"argosy/internal/api/wire"
 	"argosy/internal/cluster"
 	"argosy/internal/loop"
+	"argosy/internal/mirror"
 )
 
 // sliceOf computes what is placed on a node. It is pure.
@@ -43,6 +44,9 @@ func (s *Server) slice(w http.ResponseWriter, r *http.Request) {
 	// node would refuse it, and stay without.
 	ctx := r.Context()
 	state, err := s.atLeast(ctx, after)
+	if err == nil {
+		err = s.cutOff()
+	}
 	if err != nil {
 		writeProblem(w, err)
 		return
@@ -60,7 +64,7 @@ func (s *Server) slice(w http.ResponseWriter, r *http.Request) {
 	sent := time.Now()
 	for rev := state.Revision; ; {
 		state, err := s.next(ctx, rev, pace)
-		if err != nil {
+		if err != nil || s.cutOff() != nil {
 			return
 		}
 		// Snapshots without a change for this node (renewals of sessions) come
@@ -88,6 +92,16 @@ func (s *Server) slice(w http.ResponseWriter, r *http.Request) {
 		}
 		last, sent = now, time.Now()
 	}
+}
+
+// cutOff refuses to hand out slices while this server does not hear the store:
+// another one may, and the node is to ask that one. Without a quorum no server
+// does; then the node goes on with what it has.
+func (s *Server) cutOff() error {
+	if age := s.Mirror.Age(); age > mirror.StallMax {
+		return cluster.Errorf(cluster.Unavailable, "this server has heard nothing of the store for %s", age.Round(time.Second))
+	}
+	return nil
 }
 
 func fullSlice(s cluster.Slice) wire.SliceUpdate {

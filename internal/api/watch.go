@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"reflect"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"argosy/internal/api/wire"
 	"argosy/internal/cluster"
 	"argosy/internal/loop"
+	"argosy/internal/mirror"
 )
 
 // Pacing of streams: changes that come together go out together, and a stream
@@ -42,11 +44,15 @@ func (s streamWriter) send(message any) error {
 }
 
 // next waits for a snapshot later than after, gathering what comes together.
-// Without one for streamAlive it returns nil.
+// Without one for streamAlive it returns nil. It is an error once this server
+// is none any more: its streams must end, or their readers would never see
+// another change.
 func (s *Server) next(ctx context.Context, after cluster.Revision, pace *loop.Pace) (*cluster.State, error) {
 	quiet, cancel := context.WithTimeout(ctx, streamAlive)
 	defer cancel()
-	if _, err := s.Mirror.Wait(quiet, after); err != nil {
+	if _, err := s.Mirror.Wait(quiet, after); errors.Is(err, mirror.ErrEnded) {
+		return nil, err
+	} else if err != nil {
 		return nil, ctx.Err()
 	}
 	if err := pace.Wait(ctx); err != nil {

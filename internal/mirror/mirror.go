@@ -35,6 +35,7 @@ type Mirror struct {
 	revision cluster.Revision
 	fresh    time.Time     // when the last batch came
 	advanced chan struct{} // closed and replaced at each new revision
+	ended    chan struct{} // closed when Run has returned
 	state    *cluster.State
 	problems map[string]string // key -> why it was left out
 }
@@ -43,12 +44,18 @@ type Mirror struct {
 func New(s store.Store, log *slog.Logger) *Mirror {
 	return &Mirror{
 		store: s, log: log, tables: newTables(),
-		advanced: make(chan struct{}), problems: map[string]string{},
+		advanced: make(chan struct{}), ended: make(chan struct{}), problems: map[string]string{},
 	}
 }
 
-// Run feeds the mirror until ctx ends, and returns its error.
+// ErrEnded is what waiting for a newer snapshot returns once Run has returned:
+// there will be none.
+var ErrEnded = errors.New("mirror: the store is no longer followed")
+
+// Run feeds the mirror until ctx ends, and returns its error. It is called
+// once.
 func (m *Mirror) Run(ctx context.Context) error {
+	defer close(m.ended)
 	return loop.New("mirror", m.log, func(ctx context.Context) (time.Duration, error) {
 		return 0, m.follow(ctx)
 	}).Run(ctx)
@@ -203,7 +210,8 @@ func (m *Mirror) Age() time.Duration {
 	return time.Since(m.fresh)
 }
 
-// Wait blocks until there is a snapshot of a revision later than after.
+// Wait blocks until there is a snapshot of a revision later than after. It
+// returns ErrEnded if there will be none.
 func (m *Mirror) Wait(ctx context.Context, after cluster.Revision) (*cluster.State, error) {
 	for {
 		m.mu.Lock()
@@ -215,6 +223,8 @@ func (m *Mirror) Wait(ctx context.Context, after cluster.Revision) (*cluster.Sta
 		m.mu.Unlock()
 		select {
 		case <-advanced:
+		case <-m.ended:
+			return nil, ErrEnded
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}

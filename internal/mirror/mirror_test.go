@@ -2,6 +2,7 @@ package mirror_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -166,6 +167,32 @@ func TestAnUnchangedKindOfRecordIsNotBuiltAnew(t *testing.T) {
 		after := waitFor(t, m, put(t, s, store.PutSession(cluster.Session{Node: "n1", Seq: 1})))
 		if &before.Units[0] != &after.Units[0] {
 			t.Error("a session's renewal copied the units")
+		}
+	})
+}
+
+// A server that is none any more has streams open to nodes; they wait here, and
+// must not wait forever.
+func TestWhoeverWaitsIsToldThatTheMirrorHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memstore.New().Client()
+		m := mirror.New(s, slog.New(slog.DiscardHandler))
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { _ = m.Run(ctx) }()
+		rev := put(t, s, store.PutUnit(unit("a.service")))
+		waitFor(t, m, rev)
+		waited := make(chan error, 1)
+		go func() {
+			_, err := m.Wait(t.Context(), rev)
+			waited <- err
+		}()
+		synctest.Wait()
+		cancel()
+		if err := <-waited; !errors.Is(err, mirror.ErrEnded) {
+			t.Errorf("waiting ended with %v", err)
+		}
+		if state := m.State(); state == nil || state.Revision != rev {
+			t.Errorf("the last snapshot is %+v", state)
 		}
 	})
 }

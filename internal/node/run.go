@@ -125,6 +125,7 @@ func (d *Daemon) runFormed(ctx context.Context) error {
 // runRoles runs the node as what it is, and changes when that changes.
 func (d *Daemon) runRoles(ctx context.Context, keeper *pki.Keeper, c cluster.Cluster, servers *client.Client, cell *sliceCell) error {
 	return loop.New("role", d.deps.Log, func(ctx context.Context) (time.Duration, error) {
+		servers.SetAddresses(d.serverAddresses()) // a server asks itself first, a worker does not
 		if d.disk.isServer() {
 			if err := d.runServer(ctx, keeper, c); err != nil {
 				return 0, err

@@ -77,6 +77,9 @@ ClusterSecret=correct horse battery staple
 		}
 		return ""
 	})
+	// It is chosen as a server again, and so may be one that was dropped while
+	// there were two nodes: three voters in the end, all of them well.
+	healthy(w)
 }
 
 // certificates returns the certificates of all nodes, by their paths.
