@@ -125,10 +125,12 @@ func (f *fake) RemoveNode(_ context.Context, id cluster.NodeID) error {
 }
 
 func (f *fake) Init(_ context.Context, r wire.InitRequest) (wire.Identity, error) {
+	f.status = wire.Status{Formed: true, Leader: &cluster.Leader{}}
 	return wire.Identity{Cluster: "c1", Node: nodeID(1), Name: "node-1"}, f.ask("init %s %s", r.Name, r.Address)
 }
 
 func (f *fake) Join(_ context.Context, r wire.JoinRequest) (wire.Identity, error) {
+	f.status = wire.Status{Formed: true, Leader: &cluster.Leader{}}
 	return wire.Identity{Cluster: "c1", Node: nodeID(2), Name: "node-2"}, f.ask("join %s", r.Token)
 }
 func (f *fake) Leave(context.Context) error { return f.ask("leave") }

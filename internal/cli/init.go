@@ -8,6 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"argosy/internal/api/wire"
+	"argosy/internal/cluster"
+	"argosy/internal/loop"
 )
 
 const initLong = `Form a cluster of this machine alone: an identity, an authority, a store and a
@@ -41,6 +43,9 @@ func newInit(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				if err := a.settle(ctx, b); err != nil {
+					return err
+				}
 				a.notef("cluster %s formed; this machine is %s (%s)", identity.Cluster, identity.Name, identity.Node.Short())
 				a.notef("to add a machine: argosy token create here, then argosy join TOKEN there")
 				return nil
@@ -66,6 +71,25 @@ func parseAddress(text string) (netip.Addr, error) {
 	}
 	return address, nil
 }
+
+// settle waits until this machine answers as a node of a cluster that has a
+// leader, so that whatever is typed next works.
+func (a *app) settle(ctx context.Context, b Backend) error {
+	for {
+		status, err := b.Status(ctx)
+		if err == nil && status.Formed && status.Leader != nil {
+			return nil
+		}
+		if loop.Sleep(ctx, settlePoll) != nil {
+			return &exitError{exitGaveUp, cluster.Errorf(cluster.Unknown, "this machine is in the cluster now, and does not answer for it yet").
+				WithHint("argosy status")}
+		}
+	}
+}
+
+// settlePoll is how often a machine that has just come into a cluster is asked
+// whether it answers.
+const settlePoll = 50 * time.Millisecond
 
 // here does one thing with this machine's daemon, with time enough for forming
 // a cluster.

@@ -51,6 +51,9 @@ func newJoin(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				if err := a.settle(ctx, b); err != nil {
+					return err
+				}
 				a.notef("joined cluster %s; this machine is %s (%s)", identity.Cluster, identity.Name, identity.Node.Short())
 				return nil
 			})

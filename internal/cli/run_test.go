@@ -196,15 +196,15 @@ func TestMachineVerbs(t *testing.T) {
 		want    result
 	}{
 		"init tells who the machine is and what comes next": {
-			line: "argosy init --name prod --address 10.0.0.1", asked: "init prod 10.0.0.1",
+			line: "argosy init --name prod --address 10.0.0.1", asked: "init prod 10.0.0.1, status",
 			want: result{err: "cluster c1 formed; this machine is node-1 (00000001)\nto add a machine: argosy token create here, then argosy join TOKEN there\n"},
 		},
 		"join takes the token as an argument": {
-			line: "argosy join argosy1-abc", asked: "join argosy1-abc",
+			line: "argosy join argosy1-abc", asked: "join argosy1-abc, status",
 			want: result{err: "joined cluster c1; this machine is node-2 (00000002)\n"},
 		},
 		"join takes the token from standard input": {
-			session: session{stdin: " argosy1-abc \n"}, line: "argosy join -", asked: "join argosy1-abc",
+			session: session{stdin: " argosy1-abc \n"}, line: "argosy join -", asked: "join argosy1-abc, status",
 			want: result{err: "joined cluster c1; this machine is node-2 (00000002)\n"},
 		},
 		"an empty standard input is no token": {

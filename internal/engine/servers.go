@@ -14,7 +14,7 @@ import (
 // How often the leader compares the voting set with etcd: often while it
 // changes, since a learner tells nobody that it is in sync, else seldom.
 const (
-	serversBusy = time.Second
+	serversBusy = 250 * time.Millisecond
 	serversIdle = 15 * time.Second
 )
 

@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -119,6 +121,24 @@ func (n *Node) CPU() time.Duration {
 		}
 	}
 	return 0
+}
+
+// Services returns the first process, by the host's number, of each service
+// that runs on the node, those of Debian and Argosy included. It asks the
+// kernel, not the node, which may be paused.
+func (n *Node) Services() map[cluster.UnitName]int {
+	first := map[cluster.UnitName]int{}
+	services := string(n.group().sub(groupPayload).sub("system.slice"))
+	_ = filepath.WalkDir(services, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.IsDir() || !strings.HasSuffix(path, ".service") {
+			return nil // a group may go while we look
+		}
+		if pids := group(path).processes(); len(pids) > 0 {
+			first[cluster.UnitName(filepath.Base(path))] = slices.Min(pids)
+		}
+		return nil
+	})
+	return first
 }
 
 // lastWords returns the end of the node's console.

@@ -309,10 +309,24 @@ func (v *view) add() []Step {
 	if len(v.candidates) == 0 || len(v.voters)+len(v.learners) >= v.goal() {
 		return nil
 	}
+	if v.starting() {
+		return nil
+	}
 	n := v.candidates[0]
 	m := cluster.Member{Node: n.ID, State: cluster.MemberAdding, PeerURL: n.PeerURL, Since: v.Now}
 	return []Step{{Kind: AddLearner, Member: m,
 		Reason: fmt.Sprintf("%d of %d voters so far", len(v.voters), v.goal())}}
+}
+
+// starting reports whether a learner is about to start for the first time. The
+// next one waits for that: a new member asks all others for their version
+// before it serves, and two that start together ask each other in vain for the
+// seven seconds that etcd gives such a request.
+func (v *view) starting() bool {
+	return slices.ContainsFunc(v.learners, func(m cluster.Member) bool {
+		e, _ := v.inEtcd(m)
+		return e.Name == "" && v.nodes[m.Node].Health == cluster.Ready
+	})
 }
 
 // goal is how many voters there should be with the nodes there are now: the

@@ -119,10 +119,22 @@ func TestPlan(t *testing.T) {
 			c worker`,
 		want: `add-learner b as adding: 1 of 3 voters so far`,
 	}, {
-		name: "then a second, though the first has not started",
+		name: "then a second, once the first has started",
+		situation: `a voter
+			b learner
+			c worker`,
+		want: `add-learner c as adding: 1 of 3 voters so far`,
+	}, {
+		name: "not while the first is starting: they would wait for each other",
 		situation: `a voter
 			b learner unstarted
 			c worker`,
+	}, {
+		name: "a first one that is lost before it started holds nobody up",
+		situation: `a voter
+			b learner unstarted lost
+			c worker
+			d worker`,
 		want: `add-learner c as adding: 1 of 3 voters so far`,
 	}, {
 		name: "a learner alone is not promoted: two voters are worse than one",

@@ -1,0 +1,98 @@
+package sim
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"argosy/internal/audit"
+	"argosy/internal/cluster"
+)
+
+// Machine is a node as it is seen from outside.
+type Machine struct {
+	ID   cluster.NodeID
+	Name string
+	Up   bool
+	// Processes are the main processes of the units that run there.
+	Processes map[cluster.UnitName]int
+}
+
+// Misplaced compares what runs, in processes of all nodes, with what should
+// run by a snapshot, and says where they differ. It is pure.
+func Misplaced(state *cluster.State, machines []Machine) []string {
+	running := map[cluster.UnitName][]string{}
+	for _, m := range machines {
+		for name := range m.Processes {
+			running[name] = append(running[name], m.Name)
+		}
+	}
+	want := map[cluster.UnitName][]string{}
+	for _, u := range state.Units {
+		if u.Desired == cluster.Launched {
+			want[u.Name] = homes(state, u, machines)
+		}
+	}
+	names := slices.Concat(slices.Collect(maps.Keys(running)), slices.Collect(maps.Keys(want)))
+	slices.Sort(names)
+	var wrong []string
+	for _, name := range slices.Compact(names) {
+		if !slices.Equal(running[name], want[name]) {
+			wrong = append(wrong, fmt.Sprintf("%s runs on %v and should run on %v", name, running[name], want[name]))
+		}
+	}
+	return wrong
+}
+
+// homes names the nodes on which a launched unit should have a process.
+func homes(state *cluster.State, u cluster.Unit, machines []Machine) []string {
+	i, ok := slices.BinarySearchFunc(state.Placements, u.Name, func(p cluster.Placement, n cluster.UnitName) int {
+		return cmp.Compare(p.Unit, n)
+	})
+	if !ok || state.Placements[i].UID != u.UID {
+		return []string{"(not placed)"}
+	}
+	var names []string
+	up := false
+	for _, m := range machines {
+		if m.Up && state.Placements[i].On(m.ID) {
+			up = true
+			if !failed(state, u.Name, m.ID) {
+				names = append(names, m.Name)
+			}
+		}
+	}
+	if !up && !state.Placements[i].Pending() {
+		return []string{"(a node that has power)"}
+	}
+	return names
+}
+
+// failed reports whether a node says that a unit does not run because it
+// failed, or waits to be started again by its systemd.
+func failed(state *cluster.State, unit cluster.UnitName, node cluster.NodeID) bool {
+	return slices.ContainsFunc(state.Statuses, func(s cluster.Status) bool {
+		return s.Unit == unit && s.Node == node && (s.Active == "failed" || s.Sub == "auto-restart")
+	})
+}
+
+// Audit implements World.
+func (s *Sim) Audit(atRest bool) []string {
+	wrong := s.watcher.take()
+	if !atRest {
+		return wrong
+	}
+	state := s.watcher.current()
+	if state == nil {
+		return append(wrong, "the store was not read yet")
+	}
+	for _, f := range audit.Check(state) {
+		wrong = append(wrong, f.String())
+	}
+	var machines []Machine
+	for _, m := range s.machines {
+		machines = append(machines, Machine{m.id, m.name, m.up, m.fake.Processes()})
+	}
+	return append(wrong, Misplaced(state, machines)...)
+}
