@@ -1,9 +1,11 @@
 package agent_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"argosy/internal/cluster"
+	"argosy/internal/loop"
+	"argosy/internal/systemd"
 )
 
 func TestAUnitIsStartedShownAndTakenAway(t *testing.T) {
@@ -113,6 +117,45 @@ func TestAHangingStartDelaysNothingElse(t *testing.T) {
 		m.pass(5 * time.Minute)
 		if s := m.status("hang01.service"); s.Active != "failed" || s.Result != "timeout" || m.fake.Calls("start") != 41 {
 			t.Errorf("after its time a start is %s/%s; %d starts", s.Active, s.Result, m.fake.Calls("start"))
+		}
+	})
+}
+
+// slowEyes is a busy systemd: its first answer about a unit that is stopping
+// takes ten seconds. The unit's file is read at the end of that.
+type slowEyes struct {
+	systemd.Manager
+	done bool
+}
+
+func (s *slowEyes) Observe(ctx context.Context, names ...cluster.UnitName) ([]systemd.Unit, error) {
+	units, err := s.Manager.Observe(ctx, names...)
+	if err != nil || s.done || !slices.ContainsFunc(units, func(u systemd.Unit) bool { return u.Active == "deactivating" }) {
+		return units, err
+	}
+	s.done = true
+	if err := loop.Sleep(ctx, 10*time.Second); err != nil {
+		return nil, err
+	}
+	files, err := s.Manager.Observe(ctx, names...)
+	for i := range units {
+		units[i].FileHash, units[i].Stale = files[i].FileHash, files[i].Stale
+	}
+	return units, err
+}
+
+func TestWhatWasSeenBeforeAStepEndedIsNotDecidedOn(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		eyes := &slowEyes{Manager: m.fake}
+		m.manager = eyes
+		m.start()
+		m.hub.assign("web.service", daemon+"ExecStop=/bin/sleep 3\n")
+		m.pass(5 * time.Second)
+		m.running("web.service")
+		m.hub.assign("web.service", daemon)
+		m.pass(30 * time.Second)
+		if s := m.status("web.service"); !eyes.done || s.Active != "active" || s.Hash != cluster.HashText(daemon) {
+			t.Errorf("seen late: %v; the changed unit is %+v", eyes.done, s)
 		}
 	})
 }

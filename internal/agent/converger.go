@@ -44,8 +44,12 @@ type converger struct {
 	dirty  map[cluster.UnitName]bool
 	retry  map[cluster.UnitName]time.Time
 	held   map[cluster.UnitName]bool // decided while starts were forbidden
-	all    bool                      // observe everything
-	synced time.Time                 // when everything was last observed
+	// worked are units whose worker ended since they were last taken for a
+	// look. What is seen of them may be from before its steps: a unit seen as
+	// running that was stopped meanwhile would pass for settled.
+	worked map[cluster.UnitName]bool
+	all    bool      // observe everything
+	synced time.Time // when everything was last observed
 
 	told       bool // there is a slice; without one nothing is known to be unwanted
 	opened     bool // the gate was open at the last round
@@ -58,6 +62,7 @@ func newConverger(a *Agent, g *gate) *converger {
 		want: map[cluster.UnitName]cluster.Assignment{}, seen: map[cluster.UnitName]systemd.Unit{},
 		memory: converge.Memory{}, dirty: map[cluster.UnitName]bool{},
 		retry: map[cluster.UnitName]time.Time{}, held: map[cluster.UnitName]bool{},
+		worked: map[cluster.UnitName]bool{},
 	}
 	c.work = newWorkers(c, a.cfg.Parallel)
 	c.loop = loop.New("converge", a.log, c.step)
@@ -173,12 +178,14 @@ func (c *converger) due(now time.Time) (names []cluster.UnitName, all bool) {
 	if c.all || now.Sub(c.synced) >= resync {
 		c.all, c.synced = false, now
 		clear(c.dirty)
+		clear(c.worked)
 		return nil, true
 	}
 	for name := range c.dirty {
 		if !c.work.quick(name) { // its end makes it due anyway
 			names = append(names, name)
 			delete(c.dirty, name)
+			delete(c.worked, name)
 		}
 	}
 	slices.Sort(names)
@@ -278,6 +285,7 @@ func (c *converger) decide(names []cluster.UnitName, all bool, now time.Time) ti
 	for _, name := range names {
 		want, ok := c.want[name]
 		switch {
+		case c.worked[name]: // it is dirty, so it is looked at again
 		case c.work.busy(name):
 			c.show(name, "", now) // slow: at least say what it is doing
 		case ok:

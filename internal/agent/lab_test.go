@@ -3,7 +3,10 @@ package agent_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,7 +22,7 @@ import (
 // once, a change of all, a restart of the agent, and their end.
 func TestOnARealSystemd(t *testing.T) {
 	if os.Getenv("ARGOSY_LAB_NODE") == "" {
-		t.Skip("needs a real systemd: build it with go test -c and run it on a lab node with ARGOSY_LAB_NODE=1")
+		t.Skip("needs a real systemd: run on a lab node by test/lab, which sets ARGOSY_LAB_NODE")
 	}
 	const units = 300
 	ctx, cancel := context.WithCancel(context.Background())
@@ -28,9 +31,16 @@ func TestOnARealSystemd(t *testing.T) {
 	t.Cleanup(func() { cancel(); <-kept })
 	counted := &counting{Manager: driver}
 	h, dir := newHub(), t.TempDir()
+	var log lockedBuffer
+	t.Cleanup(func() {
+		if t.Failed() {
+			explain(t, h, driver, log.String())
+		}
+	})
 	begin := func() (stop func()) {
 		a := agent.New(agent.Config{Node: "n1", Timings: cluster.DefaultTimings(), Dir: dir, BootID: "b"},
-			agent.Deps{Uplink: h, Manager: counted, Journal: bus.Journal{}})
+			agent.Deps{Uplink: h, Manager: counted, Journal: bus.Journal{},
+				Log: slog.New(slog.NewTextHandler(&log, nil))})
 		ctx, cancel := context.WithCancel(ctx)
 		done := make(chan struct{})
 		go func() { defer close(done); _ = a.Run(ctx) }()
@@ -100,6 +110,44 @@ func awaitAll(t *testing.T, h *hub, units int, text string) map[cluster.UnitName
 	})
 	t.Logf("%d units after %s", units, time.Since(began).Round(time.Millisecond))
 	return pids
+}
+
+// explain says of the units that are not as they should be what is recorded of
+// them, what systemd shows, and what the agent did.
+func explain(t *testing.T, h *hub, driver systemd.Manager, log string) {
+	t.Helper()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	shown := 0
+	for name, want := range h.units {
+		s := h.records[name]
+		if s.Active == "active" && s.Hash == want.Hash && s.MainPID != 0 {
+			continue
+		}
+		if shown++; shown > 3 {
+			continue
+		}
+		seen, err := driver.Observe(context.Background(), name)
+		t.Logf("%s should be %s\nrecorded: %+v\nsystemd: %+v %v", name, want.Hash, s, seen, err)
+		for line := range strings.Lines(log) {
+			if strings.Contains(line, string(name)) {
+				t.Log(strings.TrimSpace(line))
+			}
+		}
+	}
+	t.Logf("%d units in all; the end of the log:\n%s", shown, log[max(0, len(log)-3000):])
+}
+
+// lockedBuffer takes a log from several goroutines.
+type lockedBuffer struct {
+	mu sync.Mutex
+	strings.Builder
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Builder.Write(p)
 }
 
 // await looks again and again, up to a deadline that only a hang reaches.

@@ -16,6 +16,7 @@ import (
 	"argosy/internal/api/wire"
 	"argosy/internal/cluster"
 	"argosy/internal/loop"
+	"argosy/internal/systemd"
 	"argosy/internal/systemd/systemdtest"
 )
 
@@ -158,10 +159,12 @@ type machine struct {
 	t    *testing.T
 	hub  *hub
 	fake *systemdtest.Fake
-	dir  string
-	boot int
-	stop func()
-	a    *agent.Agent
+	// manager is what the daemon is given; nil: the fake.
+	manager systemd.Manager
+	dir     string
+	boot    int
+	stop    func()
+	a       *agent.Agent
 	permits
 }
 
@@ -178,9 +181,13 @@ func newMachine(t *testing.T) *machine {
 // start starts the daemon.
 func (m *machine) start() {
 	m.t.Helper()
+	manager := m.manager
+	if manager == nil {
+		manager = m.fake
+	}
 	m.a = agent.New(agent.Config{
 		Node: "n1", Timings: cluster.DefaultTimings(), Dir: m.dir, BootID: fmt.Sprint("boot", m.boot), Version: "test",
-	}, agent.Deps{Uplink: m.hub, Manager: m.fake, Journal: m.fake, Permit: &m.permits})
+	}, agent.Deps{Uplink: m.hub, Manager: manager, Journal: m.fake, Permit: &m.permits})
 	ctx, cancel := context.WithCancel(m.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- m.a.Run(ctx) }()

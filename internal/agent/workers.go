@@ -122,7 +122,7 @@ func (w *workers) work(ctx context.Context, j *job, name cluster.UnitName, steps
 	w.c.mu.Lock()
 	defer w.c.mu.Unlock()
 	delete(w.jobs, name)
-	w.c.dirty[name] = true
+	w.c.worked[name], w.c.dirty[name] = true, true
 	w.c.loop.Wake()
 }
 

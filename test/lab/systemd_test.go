@@ -18,8 +18,10 @@ func TestTheDriverConformsOnARealSystemd(t *testing.T) {
 	w := labtest.New(t, labtest.Options{Name: "systemd", Nodes: 1, NoForm: true})
 	for _, tt := range []struct{ pkg, test string }{
 		{"argosy/internal/systemd/bus", "TestBusConforms"},
+		{"argosy/internal/systemd/bus", "TestALostJobIsNoticed"},
+		{"argosy/internal/agent", "TestOnARealSystemd"},
 	} {
-		t.Run(tt.pkg, func(t *testing.T) {
+		t.Run(tt.test, func(t *testing.T) {
 			// The node's disk is a folder of the host: the program goes there.
 			disk := filepath.Join(filepath.Dir(filepath.Dir(w.N(1).Socket())), "disk")
 			program := filepath.Join(disk, tt.test)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 
@@ -40,16 +41,57 @@ func (b *Bus) Run(ctx context.Context, verb systemd.Verb, name cluster.UnitName)
 	case err != nil:
 		return "", plain(err)
 	}
-	select {
-	case result, ok := <-end:
-		if !ok {
-			return "", cluster.Errorf(cluster.Unknown, "%s %s: the connection to systemd broke before the job ended", verb, name)
-		}
-		return result, nil
-	case <-ctx.Done():
+	result, err := b.result(ctx, job, end)
+	if err != nil {
 		b.forget(job, end)
-		return "", fmt.Errorf("%s %s: %w", verb, name, ctx.Err())
+		return "", fmt.Errorf("%s %s: %w", verb, name, err)
 	}
+	return result, nil
+}
+
+// jobCheck is how often a job that is waited for is asked whether it still
+// exists, in case its end was not told: systemd drops a job that it cannot
+// bring over a reload, without a word.
+const jobCheck = 2 * time.Second
+
+// result waits for the end of a job.
+func (b *Bus) result(ctx context.Context, job dbus.ObjectPath, end <-chan string) (string, error) {
+	gone := false
+	for {
+		quiet, cancel := context.WithTimeout(ctx, jobCheck)
+		select {
+		case result, ok := <-end:
+			cancel()
+			if !ok {
+				return "", cluster.Errorf(cluster.Unknown, "the connection to systemd broke before the job ended")
+			}
+			return result, nil
+		case <-quiet.Done():
+			cancel()
+		}
+		// The news of its end may have been under way at the first look.
+		switch {
+		case ctx.Err() != nil:
+			return "", ctx.Err()
+		case gone:
+			return "", cluster.Errorf(cluster.Unknown, "the job is gone, and systemd did not say how it ended")
+		}
+		gone = !b.exists(ctx, job)
+	}
+}
+
+// exists reports whether systemd has a job; when in doubt, it has.
+func (b *Bus) exists(ctx context.Context, job dbus.ObjectPath) bool {
+	_, conn, err := b.manager(ctx)
+	if err != nil {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, jobCheck)
+	defer cancel()
+	var state dbus.Variant
+	err = conn.Object(busName, job).CallWithContext(ctx, propsIface+".Get", 0, busName+".Job", "State").Store(&state)
+	var e dbus.Error
+	return !errors.As(err, &e) || e.Name != "org.freedesktop.DBus.Error.UnknownObject"
 }
 
 // Reload implements systemd.Manager.
