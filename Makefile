@@ -5,7 +5,7 @@ GO ?= go
 LAB := bin/argosy lab
 CACHE := /var/cache/argosy-lab
 
-.PHONY: help up down build install test unit check lint fuzz bench docs
+.PHONY: help up down build install test unit check lint fuzz mutants bench docs
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -37,21 +37,25 @@ test: ## every test, the ones on real lab nodes included (root)
 	@tools/require.sh root go lab
 	@$(MAKE) -s build
 	$(GO) vet ./...
-	$(GO) test -timeout 20m ./internal/... ./cmd/...
+	$(GO) test -timeout 20m ./internal/... ./cmd/... ./test/mutants
 	$(GO) test -count 1 -parallel 3 -timeout 30m ./test/lab
 
 unit: ## the tests that need neither root nor nodes
-	$(GO) test ./internal/... ./cmd/...
+	$(GO) test ./internal/... ./cmd/... ./test/mutants
 
 check: lint ## what must hold before a commit: linters, vet, race detector
 	$(GO) vet ./...
-	$(GO) test -race -shuffle=on ./internal/... ./cmd/...
+	$(GO) test -race -shuffle=on ./internal/... ./cmd/... ./test/mutants
+	$(GO) run ./test/mutants -check
 
 lint: ## golangci-lint, pinned in tools/go.mod
 	$(GO) tool -modfile=tools/go.mod golangci-lint run ./...
 
 fuzz: ## each fuzz target for 30 seconds
 	@tools/fuzz.sh 30s
+
+mutants: ## break each promise on purpose and show the test that goes red
+	$(GO) run ./test/mutants
 
 bench: build ## measure on lab nodes and write docs/reference/performance.md
 	@tools/require.sh root lab
