@@ -4,42 +4,11 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"argosy/internal/cluster"
 	"argosy/internal/store"
 )
-
-// table holds the records of one kind, and their sorted list while it is
-// current. The list is shared with snapshots, so it is never changed: a change
-// of the records makes the next snapshot build another.
-type table[T any] struct {
-	rows   map[string]T // by the key below the folder
-	sorted []T
-	stale  bool
-}
-
-func newTable[T any]() *table[T] { return &table[T]{rows: map[string]T{}} }
-
-func (t *table[T]) put(name string, row T) { t.rows[name], t.stale = row, true }
-
-func (t *table[T]) remove(name string) {
-	if _, ok := t.rows[name]; ok {
-		delete(t.rows, name)
-		t.stale = true
-	}
-}
-
-// list returns the rows in the order of less.
-func (t *table[T]) list(compare func(a, b T) int) []T {
-	if t.stale {
-		t.sorted = slices.SortedFunc(maps.Values(t.rows), compare)
-		t.stale = false
-	}
-	return t.sorted
-}
 
 // tables are all records, by kind.
 type tables struct {
@@ -57,10 +26,22 @@ type tables struct {
 
 func newTables() tables {
 	return tables{
-		nodes: newTable[cluster.Node](), reports: newTable[cluster.Report](),
-		sessions: newTable[cluster.Session](), members: newTable[cluster.Member](),
-		tokens: newTable[cluster.Token](), units: newTable[cluster.Unit](),
-		placements: newTable[cluster.Placement](), statuses: newTable[cluster.Status](),
+		nodes: newTable(func(n cluster.Node) string { return store.NodeKey(n.ID) },
+			func(a, b cluster.Node) int { return cmp.Compare(a.ID, b.ID) }),
+		reports: newTable(func(r cluster.Report) string { return store.ReportKey(r.Node) },
+			func(a, b cluster.Report) int { return cmp.Compare(a.Node, b.Node) }),
+		sessions: newTable(func(s cluster.Session) string { return store.SessionKey(s.Node) },
+			func(a, b cluster.Session) int { return cmp.Compare(a.Node, b.Node) }),
+		members: newTable(func(m cluster.Member) string { return store.MemberKey(m.Node) },
+			func(a, b cluster.Member) int { return cmp.Compare(a.Node, b.Node) }),
+		tokens: newTable(func(t cluster.Token) string { return store.TokenKey(t.ID) },
+			func(a, b cluster.Token) int { return cmp.Compare(a.ID, b.ID) }),
+		units: newTable(func(u cluster.Unit) string { return store.UnitKey(u.Name) },
+			func(a, b cluster.Unit) int { return cmp.Compare(a.Name, b.Name) }),
+		placements: newTable(func(p cluster.Placement) string { return store.PlacementKey(p.Unit) },
+			func(a, b cluster.Placement) int { return cmp.Compare(a.Unit, b.Unit) }),
+		statuses: newTable(func(s cluster.Status) string { return store.StatusKey(s.Node, s.Unit) },
+			func(a, b cluster.Status) int { return cmp.Or(cmp.Compare(a.Unit, b.Unit), cmp.Compare(a.Node, b.Node)) }),
 	}
 }
 
@@ -68,69 +49,69 @@ func newTables() tables {
 // they belong to a newer version.
 func (t *tables) put(item store.Item) error {
 	rev := item.Changed
-	switch folder, name := split(item.Key); folder {
+	switch folderOf(item.Key) {
 	case store.KeyCluster:
 		return decode(item, &t.cluster, nil)
 	case store.KeyLeader:
 		return decode(item, &t.leader, func(l *cluster.Leader) { l.Revision = rev })
 	case store.PrefixNodes:
-		return into(t.nodes, name, item, func(n *cluster.Node) { n.Revision = rev })
+		return into(t.nodes, item, func(n *cluster.Node) { n.Revision = rev })
 	case store.PrefixReports:
-		return into(t.reports, name, item, nil)
+		return into(t.reports, item, nil)
 	case store.PrefixSessions:
-		return into(t.sessions, name, item, func(s *cluster.Session) { s.Revision = rev })
+		return into(t.sessions, item, func(s *cluster.Session) { s.Revision = rev })
 	case store.PrefixMembers:
-		return into(t.members, name, item, func(m *cluster.Member) { m.Revision = rev })
+		return into(t.members, item, func(m *cluster.Member) { m.Revision = rev })
 	case store.PrefixTokens:
-		return into(t.tokens, name, item, func(x *cluster.Token) { x.Revision = rev })
+		return into(t.tokens, item, func(x *cluster.Token) { x.Revision = rev })
 	case store.PrefixUnits:
-		return into(t.units, name, item, func(u *cluster.Unit) { u.Revision = rev })
+		return into(t.units, item, func(u *cluster.Unit) { u.Revision = rev })
 	case store.PrefixPlacements:
-		return into(t.placements, name, item, func(p *cluster.Placement) { p.Revision = rev })
+		return into(t.placements, item, func(p *cluster.Placement) { p.Revision = rev })
 	case store.PrefixStatuses:
-		return into(t.statuses, name, item, func(s *cluster.Status) { s.Revision = rev })
+		return into(t.statuses, item, func(s *cluster.Status) { s.Revision = rev })
 	}
 	return nil
 }
 
 // remove removes a record, if it is of a known kind.
 func (t *tables) remove(key string) {
-	switch folder, name := split(key); folder {
+	switch folderOf(key) {
 	case store.KeyCluster:
 		t.cluster = cluster.Cluster{}
 	case store.KeyLeader:
 		t.leader = cluster.Leader{}
 	case store.PrefixNodes:
-		t.nodes.remove(name)
+		t.nodes.remove(key)
 	case store.PrefixReports:
-		t.reports.remove(name)
+		t.reports.remove(key)
 	case store.PrefixSessions:
-		t.sessions.remove(name)
+		t.sessions.remove(key)
 	case store.PrefixMembers:
-		t.members.remove(name)
+		t.members.remove(key)
 	case store.PrefixTokens:
-		t.tokens.remove(name)
+		t.tokens.remove(key)
 	case store.PrefixUnits:
-		t.units.remove(name)
+		t.units.remove(key)
 	case store.PrefixPlacements:
-		t.placements.remove(name)
+		t.placements.remove(key)
 	case store.PrefixStatuses:
-		t.statuses.remove(name)
+		t.statuses.remove(key)
 	}
 }
 
-// split takes a key apart into its folder, slash included, and the rest. Keys
-// right under the root are their own folder.
-func split(key string) (folder, name string) {
+// folderOf returns the folder of a key, slash included. Keys right under the
+// root are their own folder.
+func folderOf(key string) string {
 	rest, ok := strings.CutPrefix(key, store.Root)
 	if !ok {
-		return "", ""
+		return ""
 	}
-	kind, name, ok := strings.Cut(rest, "/")
+	kind, _, ok := strings.Cut(rest, "/")
 	if !ok {
-		return key, ""
+		return key
 	}
-	return store.Root + kind + "/", name
+	return store.Root + kind + "/"
 }
 
 // decode reads a record and stamps it with its revision.
@@ -146,12 +127,17 @@ func decode[T any](item store.Item, row *T, stamp func(*T)) error {
 	return nil
 }
 
-func into[T any](t *table[T], name string, item store.Item, stamp func(*T)) error {
+// into puts a record into its table. One that lies under another's key is
+// refused: it would be found where it is not.
+func into[T any](t *table[T], item store.Item, stamp func(*T)) error {
 	var row T
 	if err := decode(item, &row, stamp); err != nil {
 		return err
 	}
-	t.put(name, row)
+	if key := t.key(row); key != item.Key {
+		return fmt.Errorf("it belongs under %s", key)
+	}
+	t.put(item.Key, row)
 	return nil
 }
 
@@ -159,18 +145,9 @@ func into[T any](t *table[T], name string, item store.Item, stamp func(*T)) erro
 // they do not change.
 func (t *tables) snapshot() *cluster.State {
 	return &cluster.State{
-		Cluster: t.cluster,
-		Leader:  t.leader,
-		Nodes:   t.nodeStates(),
-		Units:   t.units.list(func(a, b cluster.Unit) int { return cmp.Compare(a.Name, b.Name) }),
-		Placements: t.placements.list(func(a, b cluster.Placement) int {
-			return cmp.Compare(a.Unit, b.Unit)
-		}),
-		Statuses: t.statuses.list(func(a, b cluster.Status) int {
-			return cmp.Or(cmp.Compare(a.Unit, b.Unit), cmp.Compare(a.Node, b.Node))
-		}),
-		Members: t.members.list(func(a, b cluster.Member) int { return cmp.Compare(a.Node, b.Node) }),
-		Tokens:  t.tokens.list(func(a, b cluster.Token) int { return cmp.Compare(a.ID, b.ID) }),
+		Cluster: t.cluster, Leader: t.leader, Nodes: t.nodeStates(),
+		Units: t.units.list(), Placements: t.placements.list(), Statuses: t.statuses.list(),
+		Members: t.members.list(), Tokens: t.tokens.list(),
 	}
 }
 
@@ -178,9 +155,10 @@ func (t *tables) snapshot() *cluster.State {
 // and there are few nodes, so this list is built each time.
 func (t *tables) nodeStates() []cluster.NodeState {
 	states := make([]cluster.NodeState, 0, len(t.nodes.rows))
-	for _, n := range t.nodes.list(func(a, b cluster.Node) int { return cmp.Compare(a.ID, b.ID) }) {
-		id := string(n.ID)
-		states = append(states, cluster.NodeState{Node: n, Report: t.reports.rows[id], Session: t.sessions.rows[id]})
+	for _, n := range t.nodes.list() {
+		states = append(states, cluster.NodeState{
+			Node: n, Report: t.reports.rows[store.ReportKey(n.ID)], Session: t.sessions.rows[store.SessionKey(n.ID)],
+		})
 	}
 	return states
 }
