@@ -14,6 +14,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -94,8 +95,10 @@ type Engine struct {
 	specs   specCache // used by the leading loop only
 	lead    *loop.Loop
 	servers *loop.Loop
-	refused int         // rounds in a row in which a guard did not hold; leading loop only
-	swept   sweptFor    // leading loop only
+	refused int       // rounds in a row in which a guard did not hold; leading loop only
+	swept   sweptFor  // leading loop only
+	settled planInput // what the last plan without a change was made from; leading loop only
+	plans   atomic.Int64
 	server  serverInput // what the servers' loop was last woken for; leading loop only
 
 	mu      sync.Mutex
@@ -166,6 +169,10 @@ func (e *Engine) Leading() bool {
 	defer e.mu.Unlock()
 	return e.term.held.Revision != 0
 }
+
+// Plans returns how many placements were planned; rounds in which nothing that
+// placing depends on has changed plan none.
+func (e *Engine) Plans() int64 { return e.plans.Load() }
 
 // Loops returns how the engine's loops are doing, for status pages.
 func (e *Engine) Loops() []loop.Health {

@@ -23,6 +23,26 @@ func TestANewUnitIsPlacedAtOnce(t *testing.T) {
 	})
 }
 
+func TestNothingIsPlannedWhileNothingThatPlacingDependsOnChanges(t *testing.T) {
+	sail(t, 3, 5, func(f *fleet) {
+		f.until(2*time.Second, "led", func(*cluster.State) bool { return f.leader() != nil })
+		f.submit("web.service", "")
+		f.until(time.Second, "placed", allPlaced)
+		f.pass(10 * time.Second)
+		leader := f.leader().engine
+		before, revision := leader.Plans(), f.state().Revision
+		f.pass(time.Minute)
+		if plans := leader.Plans() - before; plans != 0 || f.state().Revision < revision+30 {
+			t.Errorf("%d plans, while the store went from revision %d to %d", plans, revision, f.state().Revision)
+		}
+		f.commit(store.PutReport(cluster.Report{Node: nodeID(4), Address: address(4), Labels: map[string]string{"disk": "ssd"}}))
+		f.pass(time.Second)
+		if leader.Plans() == before {
+			t.Error("a label that changed led to no plan")
+		}
+	})
+}
+
 func TestAThousandUnitsArePlacedWithinASecondEvenly(t *testing.T) {
 	sail(t, 3, 3, func(f *fleet) {
 		f.until(2*time.Second, "led", func(*cluster.State) bool { return f.leader() != nil })

@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"hash/fnv"
+	"maps"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -97,11 +99,17 @@ func deaths(sessions []cluster.Session) []write {
 
 // place plans the placements, audits the result and turns it into writes.
 func (e *Engine) place(r round, health map[cluster.NodeID]cluster.Health) ([]write, error) {
+	input := planInput{health, r.state.Nodes, r.state.Units, r.state.Placements}
+	if e.settled.equal(input) {
+		return nil, nil
+	}
 	e.specs.prune(r.state)
+	e.plans.Add(1)
 	proposal := place.Plan(place.Input{
 		State: r.state, Health: health, Specs: e.specs.of, Now: r.now.UTC().Round(0), Seed: seed(r.state.Cluster.ID),
 	})
 	if proposal.Empty() {
+		e.settled = input
 		return nil, nil
 	}
 	proposal, err := e.audited(r.state, proposal)
@@ -133,6 +141,30 @@ func (e *Engine) place(r round, health map[cluster.NodeID]cluster.Health) ([]wri
 		})
 	}
 	return out, nil
+}
+
+// planInput is what placing depends on, of all that a snapshot holds. Statuses
+// and renewals of sessions come all the time and change none of it.
+type planInput struct {
+	health     map[cluster.NodeID]cluster.Health
+	nodes      []cluster.NodeState
+	units      []cluster.Unit
+	placements []cluster.Placement
+}
+
+// equal compares with the snapshot of another round. Lists of the mirror are
+// shared between snapshots until they change, so most are compared by where
+// they are.
+func (p planInput) equal(q planInput) bool {
+	return p.health != nil && maps.Equal(p.health, q.health) &&
+		shared(p.units, q.units) && shared(p.placements, q.placements) &&
+		slices.EqualFunc(p.nodes, q.nodes, func(a, b cluster.NodeState) bool {
+			return a.Node.ID == b.Node.ID && a.Node.Revision == b.Node.Revision && reflect.DeepEqual(a.Report, b.Report)
+		})
+}
+
+func shared[T any](a, b []T) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
 // audited returns the part of a proposal that breaks no invariant which holds
