@@ -22,11 +22,24 @@ const (
 	onlyLocal                        // root on this very node
 )
 
+// roster is what is known here of the cluster's nodes.
+type roster struct {
+	member  func(cluster.NodeID) bool // has a Member record; nil: none has
+	removed func(cluster.NodeID) bool // has no Node record any more; nil: not known of any
+}
+
 // authorize returns a Denied error unless the caller has the access. target is
-// the node that the path names; isMember tells whether a node has a Member
-// record. It is pure: the whole matrix is a table in the tests.
-func authorize(a access, caller pki.Caller, target cluster.NodeID, isMember func(cluster.NodeID) bool) error {
-	if allowed(a, caller, target, isMember) {
+// the node that the path names. It is pure: the whole matrix is a table in the
+// tests.
+//
+// A node that was removed still has a certificate. It may do nothing with it
+// but ask for what is its own, because the answer to that, that there is no
+// such node, is how it learns of its removal.
+func authorize(a access, caller pki.Caller, target cluster.NodeID, known roster) error {
+	if a != anyone && a != ownNode && caller.Kind == pki.Node && known.removed != nil && known.removed(caller.Node) {
+		return cluster.Errorf(cluster.Denied, "node %s was removed from this cluster", caller.Node).WithHint("on it, run: argosy reset")
+	}
+	if allowed(a, caller, target, known.member) {
 		return nil
 	}
 	if a == ownNode || a == ownServer {

@@ -172,7 +172,7 @@ func (s *Server) renewCertificate(ctx context.Context, in *certInput) (*body[wir
 // mayRenew lets a node renew its own certificate, and nobody else's.
 func (s *Server) mayRenew(caller pki.Caller, in *certInput) error {
 	if caller.Kind != pki.Anonymous {
-		return authorize(ownNode, caller, in.ID, s.isMember)
+		return authorize(ownNode, caller, in.ID, s.roster())
 	}
 	owner, err := s.Authority.ExpiredOwner(in.Body.Current, in.Body.CSR, time.Now())
 	if err == nil && owner != in.ID {

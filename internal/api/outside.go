@@ -46,7 +46,7 @@ func NewUnformed(deps UnformedDeps) http.Handler {
 func NewUnformedRemote(deps UnformedDeps) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+wire.PathStatus, func(w http.ResponseWriter, r *http.Request) {
-		if err := authorize(anyMember, callerOf(r.Context()), "", nil); err != nil {
+		if err := authorize(anyMember, callerOf(r.Context()), "", roster{}); err != nil {
 			writeProblem(w, err)
 			return
 		}
@@ -86,7 +86,7 @@ func forming[I any](do func(context.Context, I) (wire.Identity, error)) http.Han
 // refuseForming refuses to put a node into a second cluster, and names both.
 func refuseForming(mux *http.ServeMux, own func() cluster.ID) {
 	mux.HandleFunc("POST "+wire.PathInit, func(w http.ResponseWriter, r *http.Request) {
-		if err := authorize(onlyLocal, callerOf(r.Context()), "", nil); err != nil {
+		if err := authorize(onlyLocal, callerOf(r.Context()), "", roster{}); err != nil {
 			writeProblem(w, err)
 			return
 		}
@@ -94,7 +94,7 @@ func refuseForming(mux *http.ServeMux, own func() cluster.ID) {
 	})
 	mux.HandleFunc("POST "+wire.PathJoin, func(w http.ResponseWriter, r *http.Request) {
 		var in wire.JoinRequest
-		err := authorize(onlyLocal, callerOf(r.Context()), "", nil)
+		err := authorize(onlyLocal, callerOf(r.Context()), "", roster{})
 		if err == nil {
 			err = decodeBody(w, r, smallBodyMax, &in)
 		}
@@ -172,14 +172,14 @@ func workerStatus(w http.ResponseWriter, r *http.Request, deps WorkerDeps) {
 func NewWorkerRemote(deps WorkerDeps) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+wire.PathNodeLog, func(w http.ResponseWriter, r *http.Request) {
-		if err := authorize(servers, callerOf(r.Context()), "", deps.IsServer); err != nil {
+		if err := authorize(servers, callerOf(r.Context()), "", roster{member: deps.IsServer}); err != nil {
 			writeProblem(w, err)
 			return
 		}
 		serveOwnJournal(w, r, deps.Journal)
 	})
 	mux.HandleFunc("GET "+wire.PathStatus, func(w http.ResponseWriter, r *http.Request) {
-		if err := authorize(anyMember, callerOf(r.Context()), "", nil); err != nil {
+		if err := authorize(anyMember, callerOf(r.Context()), "", roster{}); err != nil {
 			writeProblem(w, err)
 			return
 		}

@@ -83,7 +83,7 @@ func operation[I, O any](s *Server, api huma.API, r route, handler func(context.
 	op := describe(r)
 	op.MaxBodyBytes = bodyMax
 	op.Middlewares = huma.Middlewares{func(ctx huma.Context, next func(huma.Context)) {
-		err := authorize(r.access, callerOf(ctx.Context()), cluster.NodeID(ctx.Param("id")), s.isMember)
+		err := authorize(r.access, callerOf(ctx.Context()), cluster.NodeID(ctx.Param("id")), s.roster())
 		if err == nil {
 			next(ctx)
 			return
@@ -101,7 +101,7 @@ func (s *Server) stream(api huma.API, mux *http.ServeMux, r route, handler http.
 	op.Responses = map[string]*huma.Response{"200": {Description: r.summary + ". JSON, one message a line."}}
 	api.OpenAPI().AddOperation(&op)
 	mux.HandleFunc(r.method+" "+r.path, func(w http.ResponseWriter, req *http.Request) {
-		if err := authorize(r.access, callerOf(req.Context()), cluster.NodeID(req.PathValue("id")), s.isMember); err != nil {
+		if err := authorize(r.access, callerOf(req.Context()), cluster.NodeID(req.PathValue("id")), s.roster()); err != nil {
 			writeProblem(w, err)
 			return
 		}

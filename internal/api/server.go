@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
-	"sync"
 	"time"
 
 	"argosy/internal/api/client"
@@ -129,13 +128,17 @@ func (s *Server) state() (*cluster.State, error) {
 	return state, nil
 }
 
-func (s *Server) isMember(id cluster.NodeID) bool {
+// roster answers from the newest snapshot; before there is one, nobody is a
+// member and nobody is known to be removed.
+func (s *Server) roster() roster {
 	state := s.Mirror.State()
 	if state == nil {
-		return false
+		return roster{}
 	}
-	_, ok := findMember(state, id)
-	return ok
+	return roster{
+		member:  func(id cluster.NodeID) bool { _, ok := findMember(state, id); return ok },
+		removed: func(id cluster.NodeID) bool { _, ok := findNode(state, id); return !ok },
+	}
 }
 
 // readMax is how long a request waits for the mirror to show its own write.
@@ -159,40 +162,8 @@ func (s *Server) commit(ctx context.Context, txn store.Txn) (cluster.Revision, b
 	return s.Store.Commit(ctx, txn)
 }
 
-// Limits of asking the store.
-const (
-	writeMax   = 5 * time.Second
-	probeMax   = 2 * time.Second
-	verdictAge = time.Second
-)
-
-// quorumProbe finds out whether the store acknowledges anything, by a read
-// that needs a quorum. Its verdict is good for a second, so that a server
-// without quorum refuses writes at once.
-type quorumProbe struct {
-	store store.Store
-
-	mu      sync.Mutex
-	err     error
-	checked time.Time
-}
-
-func (q *quorumProbe) check(ctx context.Context) error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if !q.checked.IsZero() && time.Since(q.checked) < verdictAge {
-		return q.err
-	}
-	ctx, cancel := context.WithTimeout(ctx, probeMax)
-	defer cancel()
-	_, _, err := q.store.List(ctx, store.KeyCluster)
-	q.checked, q.err = time.Now(), nil
-	if err != nil {
-		q.err = cluster.Errorf(cluster.Unavailable, "the store has no quorum: %w", err).
-			WithHint("units keep running; argosy status shows which servers are missing")
-	}
-	return q.err
-}
+// writeMax is how long a write may take.
+const writeMax = 5 * time.Second
 
 // staleAfter is the age of the mirror from which listings say that they may
 // not be current: three missed signs of life.
