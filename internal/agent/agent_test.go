@@ -25,7 +25,7 @@ func TestAUnitIsStartedShownAndTakenAway(t *testing.T) {
 		m.running("web.service")
 		s := m.status("web.service")
 		want := cluster.Status{
-			Unit: "web.service", Node: "n1", UID: "u1", Hash: cluster.HashText(daemon), Epoch: 1,
+			Unit: "web.service", Node: "n1", UID: "u1", Hash: cluster.HashText(daemon), Epoch: 1, BootID: "boot0",
 			Load: "loaded", Active: "active", Sub: "running", MainPID: m.fake.Processes()["web.service"], Since: s.Since,
 		}
 		if diff := cmp.Diff(want, s); diff != "" {
@@ -462,6 +462,24 @@ func TestThePermitCountsFromBeforeTheRenewalWasSent(t *testing.T) {
 		m.pass(5 * time.Second)
 		if want := m.hub.sent.Add(cluster.DefaultTimings().Valid); !m.deadline.Equal(want) {
 			t.Errorf("without renewals the deadline moved to %s", m.deadline)
+		}
+	})
+}
+
+// A server takes a first renewal with a later number for one of a session that
+// it does not know any more, and refuses it.
+func TestASessionIsOpenedWithItsFirstNumberHoweverOftenThatFails(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.hub.down = true
+		m.start()
+		m.pass(10 * time.Second)
+		m.hub.change(func() { m.hub.down = false })
+		m.pass(3 * time.Second)
+		if len(m.hub.openings) != 1 || m.hub.openings[0] != 1 {
+			t.Errorf("sessions were opened with %v", m.hub.openings)
+		}
+		if m.hub.session.Seq < 2 {
+			t.Errorf("renewals do not count: %+v", m.hub.session)
 		}
 	})
 }

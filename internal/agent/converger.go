@@ -345,7 +345,7 @@ func (c *converger) show(name cluster.UnitName, problem string, now time.Time) {
 	if want, ok := c.want[name]; ok {
 		assignment = &want
 	}
-	status := statusOf(c.a.cfg.Node, assignment, seen, c.memory[name], problem)
+	status := statusOf(c.a.cfg.Node, c.a.cfg.BootID, assignment, seen, c.memory[name], problem)
 	if status.UID == "" {
 		return // of nobody: a leftover that is on its way out
 	}

@@ -30,6 +30,7 @@ type hub struct {
 	records  map[cluster.UnitName]cluster.Status
 	reports  []cluster.Report
 	sessions []string  // the incarnation of each renewal
+	openings []int64   // the number of the first renewal of each incarnation
 	sent     time.Time // when the last renewal came
 	updates  int
 	mute     bool          // slices are not served
@@ -92,6 +93,9 @@ func (h *hub) renew(s cluster.Session) (cluster.Session, error) {
 	}
 	if h.session.Dead && h.session.Incarnation == s.Incarnation {
 		return h.session, cluster.Errorf(cluster.Conflict, "session was declared dead")
+	}
+	if h.session.Incarnation != s.Incarnation {
+		h.openings = append(h.openings, s.Seq)
 	}
 	h.revision++
 	s.Revision = h.revision

@@ -62,7 +62,9 @@ func (s *session) current() cluster.Session {
 func (s *session) step(ctx context.Context) (time.Duration, error) {
 	timings := s.a.cfg.Timings
 	s.mu.Lock()
-	s.next.Seq++
+	if s.opened || s.next.Seq == 0 {
+		s.next.Seq++ // an opening that failed is tried again as it was
+	}
 	next := s.next
 	s.mu.Unlock()
 	sent := time.Now() // before anything leaves: the permit counts from here

@@ -149,9 +149,9 @@ func (p *publisher) take() (update wire.StatusUpdate, due bool) {
 
 // statusOf says what is true of a unit: systemd's words, and the assignment
 // that was carried out. want is nil for a unit that is being taken away.
-func statusOf(node cluster.NodeID, want *cluster.Assignment, seen systemd.Unit, known converge.Known, problem string) cluster.Status {
+func statusOf(node cluster.NodeID, boot string, want *cluster.Assignment, seen systemd.Unit, known converge.Known, problem string) cluster.Status {
 	s := cluster.Status{
-		Unit: seen.Name, Node: node, UID: known.UID, Hash: seen.FileHash, Epoch: known.Epoch, Restarts: known.Restarts,
+		Unit: seen.Name, Node: node, BootID: boot, UID: known.UID, Hash: seen.FileHash, Epoch: known.Epoch, Restarts: known.Restarts,
 		Load: seen.Load, Active: seen.Active, Sub: seen.Sub, Since: seen.Since, Problem: problem,
 		Result: seen.Result, ExitCode: seen.ExitCode, MainPID: seen.MainPID,
 	}

@@ -15,12 +15,13 @@ type views struct {
 	state  *cluster.State
 	health func(cluster.NodeID) cluster.Health
 	names  map[cluster.NodeID]string
+	boots  map[cluster.NodeID]string
 }
 
 func newViews(state *cluster.State, health func(cluster.NodeID) cluster.Health) views {
-	v := views{state, health, make(map[cluster.NodeID]string, len(state.Nodes))}
+	v := views{state, health, make(map[cluster.NodeID]string, len(state.Nodes)), make(map[cluster.NodeID]string, len(state.Nodes))}
 	for _, n := range state.Nodes {
-		v.names[n.Node.ID] = n.Node.Name
+		v.names[n.Node.ID], v.boots[n.Node.ID] = n.Node.Name, n.Session.BootID
 	}
 	return v
 }
@@ -36,12 +37,24 @@ func (v views) unit(u cluster.Unit) wire.UnitView {
 	}
 	for _, s := range statusesOf(v.state, u.Name) {
 		if s.UID == u.UID {
-			view.Statuses = append(view.Statuses, s)
+			view.Statuses = append(view.Statuses, v.current(s))
 		}
 	}
 	view.State = stateOf(view)
 	view.Problem = v.problem(view)
 	return view
+}
+
+// current returns a status, or, if its node has booted since, one that says
+// nothing: what ran before the boot does not.
+func (v views) current(s cluster.Status) cluster.Status {
+	if boot := v.boots[s.Node]; s.BootID == boot || s.BootID == "" || boot == "" {
+		return s
+	}
+	return cluster.Status{
+		Unit: s.Unit, Node: s.Node, UID: s.UID, BootID: s.BootID, Since: s.Since, Revision: s.Revision,
+		Problem: "not heard of since the boot",
+	}
 }
 
 // units returns the views of all units, without their texts.

@@ -44,6 +44,37 @@ func TestAStatusOfAnEarlierUnitOfTheSameNameIsNotShown(t *testing.T) {
 	}
 }
 
+func TestWhatWasSeenBeforeABootIsNotShown(t *testing.T) {
+	state := &cluster.State{
+		Nodes: []cluster.NodeState{
+			{Node: cluster.Node{ID: "n1", Name: "node-1"}, Session: cluster.Session{BootID: "second"}},
+			{Node: cluster.Node{ID: "n2", Name: "node-2"}, Session: cluster.Session{BootID: "first"}},
+			{Node: cluster.Node{ID: "n3", Name: "node-3"}},
+		},
+		Units: []cluster.Unit{{Name: "a.service", UID: "1", Desired: cluster.Launched}},
+	}
+	for _, tt := range []struct {
+		name         string
+		status       cluster.Status
+		want, reason string
+	}{
+		{"of the boot before", cluster.Status{Node: "n1", BootID: "first"}, "", "not heard of since the boot on node-1"},
+		{"of this boot", cluster.Status{Node: "n1", BootID: "second"}, "active", ""},
+		{"of a node that has not booted again", cluster.Status{Node: "n2", BootID: "first"}, "active", ""},
+		{"of a node without a session", cluster.Status{Node: "n3", BootID: "first"}, "active", ""},
+		{"from a version that did not say", cluster.Status{Node: "n1"}, "active", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.status.Unit, tt.status.UID, tt.status.Load, tt.status.Active, tt.status.MainPID = "a.service", "1", "loaded", "active", 7
+			state.Statuses = []cluster.Status{tt.status}
+			view := newViews(state, func(cluster.NodeID) cluster.Health { return cluster.Ready }).unit(state.Units[0])
+			if got := view.Statuses[0]; got.Active != tt.want || view.Problem != tt.reason || (got.MainPID != 0) != (tt.want == "active") {
+				t.Errorf("shown as %+v, problem %q", got, view.Problem)
+			}
+		})
+	}
+}
+
 func TestAProblemIsTheOneThingToKnow(t *testing.T) {
 	health := func(id cluster.NodeID) cluster.Health {
 		if id == "gone" {

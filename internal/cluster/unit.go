@@ -82,6 +82,9 @@ type Status struct {
 	Hash Hash     `json:"hash"`
 	// Epoch is that of the placement which the node has carried out.
 	Epoch Epoch `json:"epoch"`
+	// BootID is the kernel's at the time: after another boot, nothing of what
+	// was seen is so any more.
+	BootID string `json:"bootID,omitempty"`
 	// Load, Active and Sub are systemd's own words.
 	Load   string `json:"load"`
 	Active string `json:"active"`
@@ -109,7 +112,7 @@ const LogLinesMax = 10
 // Equal reports whether two statuses say the same; Since alone is no change.
 func (s Status) Equal(t Status) bool {
 	return s.Unit == t.Unit && s.Node == t.Node && s.UID == t.UID && s.Hash == t.Hash && s.Epoch == t.Epoch &&
-		s.Load == t.Load && s.Active == t.Active && s.Sub == t.Sub && s.Result == t.Result &&
+		s.BootID == t.BootID && s.Load == t.Load && s.Active == t.Active && s.Sub == t.Sub && s.Result == t.Result &&
 		s.ExitCode == t.ExitCode && s.MainPID == t.MainPID && s.Restarts == t.Restarts &&
 		s.Problem == t.Problem && slices.Equal(s.Log, t.Log)
 }
