@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
@@ -73,11 +74,22 @@ type tokenInput struct {
 }
 
 func (s *Server) removeToken(ctx context.Context, in *tokenInput) (*struct{}, error) {
+	state, err := s.state()
+	if err != nil {
+		return nil, problemOf(err)
+	}
+	i := slices.IndexFunc(state.Tokens, func(t cluster.Token) bool { return t.ID == in.ID })
+	if i < 0 {
+		return nil, problemOf(cluster.Errorf(cluster.NotFound, "there is no token %.20s", in.ID).WithHint("argosy token ls"))
+	}
 	rev, ok, err := s.commit(ctx, store.Txn{
-		If:   []store.Cond{},
+		If:   []store.Cond{store.ChangedAt(store.TokenKey(in.ID), state.Tokens[i].Revision)},
 		Then: []store.Op{store.Delete(store.TokenKey(in.ID))},
 	})
-	if err != nil || !ok {
+	if err == nil && !ok {
+		err = cluster.Errorf(cluster.Conflict, "token %s was used or revoked at the same time", in.ID).WithHint("argosy token ls, and try again")
+	}
+	if err != nil {
 		return nil, problemOf(err)
 	}
 	s.settle(ctx, rev)
