@@ -191,7 +191,9 @@ func TestASecondProcessIsRefused(t *testing.T) {
 	p := start(t, nil)
 	cfg := p.cfg
 	cfg.Marker = "" // that of the first is not its own to remove
-	err := permit.Run(t.Context(), cfg, permit.Deps{
+	limit, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	err := permit.Run(limit, cfg, permit.Deps{
 		Log: slog.New(slog.DiscardHandler), Harden: func() []string { return nil },
 		Notify: func(string) error { return nil },
 	})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/hex"
 	"errors"
 	"io"
 	"log/slog"
@@ -181,6 +182,23 @@ func TestOldTLSIsRefused(t *testing.T) {
 	}
 }
 
+// A session that goes on from a ticket shows no certificate again, so one that
+// expired meanwhile could pass for valid.
+func TestNoTicketOutlivesACertificate(t *testing.T) {
+	a := authority(t)
+	server, client := node(t, a, "n1", day).ServerTLS(), node(t, a, "n2", day).ClientTLS()
+	client.ClientSessionCache, client.ServerName = tls.NewLRUClientSessionCache(1), "n1"
+	for range 2 {
+		_, c, serverErr, clientErr := handshake(t, server, client)
+		if serverErr != nil || clientErr != nil {
+			t.Fatal(serverErr, clientErr)
+		}
+		if c.DidResume {
+			t.Error("the second connection went on from a ticket of the first")
+		}
+	}
+}
+
 func TestAnOperatorIsNoServer(t *testing.T) {
 	a := authority(t)
 	dir := t.TempDir()
@@ -300,6 +318,20 @@ func FuzzParseToken(f *testing.F) {
 			t.Errorf("does not survive: %v", err)
 		}
 	})
+}
+
+func TestTheStoredDigestIsNotTheSecret(t *testing.T) {
+	token, err := pki.NewToken(authority(t), []string{"x:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := hex.DecodeString(token.Digest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(digest, token.Secret) || strings.Contains(token.Digest(), string(token.Secret)) {
+		t.Error("who reads the store reads the secret")
+	}
 }
 
 func TestAProofIsGoodForItsSessionAndRequestOnly(t *testing.T) {

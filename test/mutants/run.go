@@ -86,7 +86,7 @@ func (r *runner) overlay(m mutant) (string, error) {
 // where it drives the lab with the very code that is broken.
 func (r *runner) test(ctx context.Context, m mutant, overlay string) (outcome, error) {
 	var with, env []string
-	timeout := "2m"
+	timeout := "1m"
 	if overlay != "" {
 		with = []string{"-overlay=" + overlay}
 	}
