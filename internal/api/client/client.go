@@ -259,7 +259,8 @@ func (c *Client) call(ctx context.Context, req request, out any) error {
 
 func decode(response *http.Response, out any) error {
 	if err := json.NewDecoder(response.Body).Decode(out); err != nil {
-		return cluster.Errorf(cluster.Unknown, "read the answer to %s %s: %w", response.Request.Method, response.Request.URL.Path, err)
+		r := response.Request
+		return cluster.Errorf(unknownIfWrite(r.Method), "read the answer to %s %s: %w", r.Method, r.URL.Path, err)
 	}
 	return nil
 }
