@@ -29,6 +29,7 @@ type disk struct{ dir string }
 
 func (d disk) path(name string) string { return filepath.Join(d.dir, name) }
 func (d disk) identity() string        { return d.path("identity") }
+func (d disk) provisional() string     { return d.path("provisional") }
 
 // save writes a value as JSON.
 func (d disk) save(name string, value any) error {
@@ -111,7 +112,7 @@ func (d disk) dropServer() error {
 // identity goes first, so that a half-done removal is not taken for a node.
 func (d disk) drop() error {
 	err := errors.Join(pki.Remove(d.identity()), d.dropServer())
-	for _, name := range []string{"cluster.json", "servers.json", "member.json", "slice.json", "forming"} {
+	for _, name := range []string{"cluster.json", "servers.json", "member.json", "slice.json", "provisional"} {
 		err = errors.Join(err, os.RemoveAll(d.path(name)))
 	}
 	return err

@@ -67,14 +67,19 @@ func (d *Daemon) found(ctx context.Context, req wire.InitRequest, trust authorit
 	if err := d.foundStore(ctx, c, trust, csr, extra); err != nil {
 		return wire.Identity{}, fmt.Errorf("form a cluster: %w", err)
 	}
-	cert, err := trust.cluster.SignNode(pki.NodeCert{
-		CSR: csr, Node: d.id, Name: d.cfg.Name, Address: d.cfg.Address, Life: d.cfg.NodeCert,
-	}, time.Now())
+	cert, err := d.signOwn(trust.cluster, csr)
 	if err != nil {
 		return wire.Identity{}, err
 	}
 	d.deps.Log.Info("cluster formed", "cluster", c.ID)
 	return d.enlist(c, cert, trust.cluster.CertPEM(), []string{apiAddress(d.cfg.Address)}, cluster.MemberVoter)
+}
+
+// signOwn makes this node's own certificate, with the authority at hand.
+func (d *Daemon) signOwn(authority *pki.Authority, csr []byte) ([]byte, error) {
+	return authority.SignNode(pki.NodeCert{
+		CSR: csr, Node: d.id, Name: d.cfg.Name, Address: d.cfg.Address, Life: d.cfg.NodeCert,
+	}, time.Now())
 }
 
 // foundStore starts a store of one member and writes the first records.

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"math"
+	"os"
 	"slices"
 	"time"
 
@@ -59,6 +60,9 @@ func (d *Daemon) static(ctx context.Context) error {
 	ctx, done := context.WithCancel(ctx)
 	defer done()
 	err = loop.New("static list", d.deps.Log, func(ctx context.Context) (time.Duration, error) {
+		if err := d.extend(keeper, trust.cluster); err != nil {
+			return askEvery, err
+		}
 		formed, err := d.staticRound(ctx, trust, keeper.ClientTLS())
 		if formed {
 			done()
@@ -66,7 +70,7 @@ func (d *Daemon) static(ctx context.Context) error {
 		return askEvery, err
 	}).Run(ctx)
 	if pki.Exists(d.disk.identity()) {
-		return nil
+		return os.RemoveAll(d.disk.provisional())
 	}
 	return err
 }
@@ -74,14 +78,12 @@ func (d *Daemon) static(ctx context.Context) error {
 // provisional is an identity that the node gives itself, to talk to its peers
 // until it is in the cluster. Whoever has the secret could do as much.
 func (d *Daemon) provisional(authority *pki.Authority) (*pki.Keeper, error) {
-	dir := d.disk.path("forming")
+	dir := d.disk.provisional()
 	_, csr, err := pki.LoadOrNewKey(dir)
 	if err != nil {
 		return nil, err
 	}
-	cert, err := authority.SignNode(pki.NodeCert{
-		CSR: csr, Node: d.id, Name: d.cfg.Name, Address: d.cfg.Address, Life: d.cfg.NodeCert,
-	}, time.Now())
+	cert, err := d.signOwn(authority, csr)
 	if err != nil {
 		return nil, err
 	}
@@ -90,6 +92,22 @@ func (d *Daemon) provisional(authority *pki.Authority) (*pki.Keeper, error) {
 		return nil, err
 	}
 	return pki.Load(dir)
+}
+
+// extend renews a provisional identity in time: the peers may be long in coming.
+func (d *Daemon) extend(keeper *pki.Keeper, authority *pki.Authority) error {
+	if time.Now().Before(pki.RenewAt(keeper.Leaf(), 0)) {
+		return nil
+	}
+	csr, err := keeper.CSR()
+	if err != nil {
+		return err
+	}
+	cert, err := d.signOwn(authority, csr)
+	if err != nil {
+		return err
+	}
+	return keeper.Replace(cert)
 }
 
 // listenUnformed lets the peers ask whether this node is in a cluster.
@@ -118,16 +136,16 @@ func (d *Daemon) staticRound(ctx context.Context, trust authorities, settings *t
 		status, err := c.Status(ctx)
 		c.Close()
 		switch {
-		case err != nil:
-			continue
-		case status.Formed:
+		// A cluster answers nothing to a node that it does not know, but that.
+		case err == nil && status.Formed, cluster.KindOf(err) == cluster.Denied:
 			token := pki.StaticToken(trust.cluster, d.cfg.ClusterSecret, []string{apiAddress(peer)})
 			if _, err := d.join(ctx, token, d.cfg.Address); err != nil {
 				return false, fmt.Errorf("join the cluster of %s: %w", peer, err)
 			}
 			return true, nil
+		case err == nil:
+			answering++
 		}
-		answering++
 	}
 	if need := len(d.cfg.Peers)/2 + 1; answering < need {
 		d.setWaiting(fmt.Sprintf("%d of %d peers answer; forming a cluster takes %d", answering, len(d.cfg.Peers), need))

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"argosy/internal/api/wire"
+	"argosy/internal/cluster"
 	"argosy/internal/hostnet"
 	"argosy/internal/lab/labtest"
 	"argosy/internal/pki"
@@ -34,7 +35,8 @@ func TestNobodyGetsInWithoutAnIdentity(t *testing.T) {
 			t.Errorf("port %d is open, and nobody says why", n)
 		}
 	}
-	foreign := identityOf(t, newAuthority(t), time.Hour)
+	member := w.N(1).MachineID()
+	foreign := identityOf(t, newAuthority(t), member, time.Hour)
 	ca, err := os.ReadFile(filepath.Join(filepath.Dir(filepath.Dir(w.N(1).Socket())), "disk", "authority.pem"))
 	if err != nil {
 		t.Fatal(err)
@@ -43,8 +45,9 @@ func TestNobodyGetsInWithoutAnIdentity(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	expired := identityOf(t, own, -time.Minute)
-	good := identityOf(t, own, time.Hour)
+	expired := identityOf(t, own, member, -time.Minute)
+	good := identityOf(t, own, member, time.Hour)
+	stranger := identityOf(t, own, "0123456789abcdef0123456789abcdef", time.Hour)
 	for _, tt := range []struct {
 		name     string
 		identity string // folder with cert.pem and key.pem; "" for none
@@ -55,6 +58,7 @@ func TestNobodyGetsInWithoutAnIdentity(t *testing.T) {
 		{"the API, with an identity of this cluster", good, wire.PortAPI, wire.PathStatus, true},
 		{"the API, without an identity", "", wire.PortAPI, wire.PathStatus, false},
 		{"the API, with a foreign identity", foreign, wire.PortAPI, wire.PathStatus, false},
+		{"the API, with the identity of a node that is none any more", stranger, wire.PortAPI, wire.PathStatus, false},
 		{"the API, with an expired identity", expired, wire.PortAPI, wire.PathStatus, false},
 		{"etcd's client port, without an identity", "", wire.PortEtcdClient, "/health", false},
 		{"etcd's client port, with a foreign identity", foreign, wire.PortEtcdClient, "/health", false},
@@ -88,8 +92,8 @@ func newAuthority(t *testing.T) *pki.Authority {
 	return a
 }
 
-// identityOf makes the identity of an operator and returns its folder.
-func identityOf(t *testing.T, a *pki.Authority, life time.Duration) string {
+// identityOf makes the identity of a node and returns its folder.
+func identityOf(t *testing.T, a *pki.Authority, node cluster.NodeID, life time.Duration) string {
 	t.Helper()
 	dir := t.TempDir()
 	_, csr, err := pki.LoadOrNewKey(dir) // leaves node.key
@@ -97,7 +101,7 @@ func identityOf(t *testing.T, a *pki.Authority, life time.Duration) string {
 		t.Fatal(err)
 	}
 	cert, err := a.SignNode(pki.NodeCert{
-		CSR: csr, Node: "0123456789abcdef0123456789abcdef", Name: "x", Address: netip.MustParseAddr("10.77.0.9"), Life: life,
+		CSR: csr, Node: node, Name: "x", Address: netip.MustParseAddr("10.77.0.9"), Life: life,
 	}, time.Now())
 	if err != nil {
 		t.Fatal(err)
