@@ -466,20 +466,48 @@ func TestThePermitCountsFromBeforeTheRenewalWasSent(t *testing.T) {
 	})
 }
 
-// A server takes a first renewal with a later number for one of a session that
+// A server takes a renewal that has heard of another for one of a session that
 // it does not know any more, and refuses it.
-func TestASessionIsOpenedWithItsFirstNumberHoweverOftenThatFails(t *testing.T) {
+func TestASessionIsOpenedHoweverOftenThatFails(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *machine) {
 		m.hub.down = true
 		m.start()
 		m.pass(10 * time.Second)
 		m.hub.change(func() { m.hub.down = false })
 		m.pass(3 * time.Second)
-		if len(m.hub.openings) != 1 || m.hub.openings[0] != 1 {
-			t.Errorf("sessions were opened with %v", m.hub.openings)
+		if len(m.hub.openings) != 1 || m.hub.openings[0] != 0 {
+			t.Errorf("sessions were opened having heard of %v", m.hub.openings)
 		}
 		if m.hub.session.Seq < 2 {
 			t.Errorf("renewals do not count: %+v", m.hub.session)
+		}
+	})
+}
+
+// To be alive is to be heard and to hear: the leader must not take a node for
+// alive that cannot learn what it is to do.
+func TestANodeThatDoesNotHearRenewsNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.start()
+		m.pass(5 * time.Second)
+		heard, permitted := m.a.Session().Seq, m.permits.deadline
+		m.hub.change(func() { m.hub.deaf = true })
+		m.pass(4 * time.Second)
+		if seq := m.hub.session.Seq; seq != heard+1 {
+			t.Errorf("renewed up to %d, heard up to %d", seq, heard)
+		}
+		if m.permits.deadline != permitted {
+			t.Errorf("the permit moved by %s", m.permits.deadline.Sub(permitted))
+		}
+		m.hub.change(func() { m.hub.deaf = false })
+		for range 30 {
+			m.pass(100 * time.Millisecond)
+			if m.permits.deadline.After(m.hub.sent.Add(cluster.DefaultTimings().Valid)) {
+				t.Fatal("the permit counts from a renewal that was not stored")
+			}
+		}
+		if m.hub.session.Seq <= heard+1 || !m.permits.deadline.After(permitted) || len(m.hub.openings) != 1 {
+			t.Errorf("not renewed after it hears again: %+v, opened %d times", m.hub.session, len(m.hub.openings))
 		}
 	})
 }

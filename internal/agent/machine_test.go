@@ -30,10 +30,11 @@ type hub struct {
 	records  map[cluster.UnitName]cluster.Status
 	reports  []cluster.Report
 	sessions []string  // the incarnation of each renewal
-	openings []int64   // the number of the first renewal of each incarnation
+	openings []int64   // what the first renewal of each incarnation has heard of
 	sent     time.Time // when the last renewal came
 	updates  int
 	mute     bool          // slices are not served
+	deaf     bool          // renewals arrive, their answers do not
 	delay    time.Duration // of an answer to a renewal
 	news     chan struct{}
 }
@@ -95,14 +96,24 @@ func (h *hub) renew(s cluster.Session) (cluster.Session, error) {
 		return h.session, cluster.Errorf(cluster.Conflict, "session was declared dead")
 	}
 	if h.session.Incarnation != s.Incarnation {
-		h.openings = append(h.openings, s.Seq)
+		h.openings = append(h.openings, s.Heard)
+	} else if s.Heard < h.session.Seq {
+		return h.session, h.lost()
 	}
 	h.revision++
 	s.Revision = h.revision
 	h.session = s
 	h.sessions = append(h.sessions, s.Incarnation)
 	h.sent = time.Now()
-	return s, nil
+	return s, h.lost()
+}
+
+// lost is the error in place of an answer that does not arrive.
+func (h *hub) lost() error {
+	if h.deaf {
+		return cluster.Errorf(cluster.Unknown, "no answer in time")
+	}
+	return nil
 }
 
 func (h *hub) Report(_ context.Context, r cluster.Report) error {

@@ -62,9 +62,7 @@ func (s *session) current() cluster.Session {
 func (s *session) step(ctx context.Context) (time.Duration, error) {
 	timings := s.a.cfg.Timings
 	s.mu.Lock()
-	if s.opened || s.next.Seq == 0 {
-		s.next.Seq++ // an opening that failed is tried again as it was
-	}
+	s.next.Seq++
 	next := s.next
 	s.mu.Unlock()
 	sent := time.Now() // before anything leaves: the permit counts from here
@@ -81,6 +79,13 @@ func (s *session) step(ctx context.Context) (time.Duration, error) {
 		return timings.Renew / 2, nil
 	}
 	s.note(nil)
+	s.mu.Lock()
+	s.next.Heard = answer.Seq
+	s.mu.Unlock()
+	if answer.Seq < next.Seq {
+		// The answer to the renewal before was lost, and this one was not stored.
+		return timings.Renew / 10, nil
+	}
 	s.renewed(sent, answer)
 	return max(timings.Renew-time.Since(sent), timings.Renew/10), nil
 }

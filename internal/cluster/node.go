@@ -83,6 +83,10 @@ type Session struct {
 	BootID string `json:"bootID"`
 	// Seq grows with each renewal.
 	Seq int64 `json:"seq"`
+	// Heard is the Seq of the last renewal whose answer the node got; 0 opens a
+	// session. A node that does not hear that its renewals were stored renews
+	// nothing: to be alive is to be heard and to hear.
+	Heard int64 `json:"heard,omitempty"`
 	// Dead is set by the leader when the session has not moved for too long. A
 	// node that finds its session dead fences itself and opens a new one.
 	Dead bool `json:"dead,omitempty"`

@@ -213,7 +213,7 @@ func (f *fleet) startNode(id cluster.NodeID) {
 	n.boot++
 	incarnation := fmt.Sprintf("%s-%d", id, n.boot)
 	go func() {
-		var seq int64
+		var seq, heard int64
 		at := 0
 		for i, s := range f.servers { // a server's node uses its own server
 			if s.id == id {
@@ -222,13 +222,14 @@ func (f *fleet) startNode(id cluster.NodeID) {
 		}
 		for ctx.Err() == nil {
 			call, done := context.WithTimeout(ctx, 2*time.Second)
-			got, err := f.servers[at%len(f.servers)].renewer().Renew(call, cluster.Session{Node: id, Incarnation: incarnation, Seq: seq + 1})
+			seq++
+			got, err := f.servers[at%len(f.servers)].renewer().Renew(call, cluster.Session{Node: id, Incarnation: incarnation, Seq: seq, Heard: heard})
 			done()
 			switch {
 			case err == nil:
-				seq = got.Seq
+				heard = got.Seq
 			case cluster.KindOf(err) == cluster.Conflict:
-				incarnation, seq = incarnation+"+", 0
+				incarnation, seq, heard = incarnation+"+", 0, 0
 			default:
 				at++
 			}

@@ -95,7 +95,6 @@ type Engine struct {
 	specs   specCache // used by the leading loop only
 	lead    *loop.Loop
 	servers *loop.Loop
-	refused int       // rounds in a row in which a guard did not hold; leading loop only
 	swept   sweptFor  // leading loop only
 	settled planInput // what the last plan without a change was made from; leading loop only
 	plans   atomic.Int64

@@ -280,6 +280,9 @@ func TestARecordThatCannotBeReadIsNoDestroyedUnit(t *testing.T) {
 		if where(f.state(), "web.service") == "" {
 			t.Error("the unit lost its place")
 		}
+		if n := f.refused(f.leader().id); n == 0 || n > 150 {
+			t.Errorf("its end was tried %d times in a minute: that is for when something changes", n)
+		}
 	})
 }
 

@@ -58,27 +58,7 @@ func (e *Engine) leadRound(ctx context.Context, r round) (time.Duration, error) 
 		return 0, err
 	}
 	writes = append(writes, orphans...)
-	if len(writes) == 0 {
-		e.refused = 0
-		return due, nil
-	}
-	refused, err := e.commitAll(ctx, r, writes)
-	if err != nil {
-		return 0, err
-	}
-	return e.next(refused, due), nil
-}
-
-// next says when to look again after a round that wrote. Something that is
-// refused again and again (a record that this version cannot read) is tried
-// ever more seldom.
-func (e *Engine) next(refused int, due time.Duration) time.Duration {
-	if refused == 0 {
-		e.refused = 0
-		return due
-	}
-	e.refused++
-	return min(planEvery<<min(e.refused, 10), due)
+	return due, e.commitAll(ctx, r, writes)
 }
 
 // deaths declares sessions dead, each at the last revision that was seen: a
@@ -198,31 +178,28 @@ func (e *Engine) breaks(state *cluster.State, proposal place.Proposal) []audit.F
 }
 
 // commitAll commits writes in as few transactions as possible and waits until
-// the mirror shows them. It returns how many writes were in transactions that
-// were refused because something changed meanwhile; those are planned anew
-// from what the mirror shows then, so that one unit does not hold up the rest.
-func (e *Engine) commitAll(ctx context.Context, r round, writes []write) (refused int, err error) {
+// the mirror shows them. A transaction that is refused, because something
+// changed meanwhile, is no error: when the mirror shows that change it wakes
+// the engine, and the rest was not held up.
+func (e *Engine) commitAll(ctx context.Context, r round, writes []write) error {
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(commitsAtOnce)
 	var mu sync.Mutex
 	var latest cluster.Revision
 	for _, b := range pack(r.guard(), writes) {
 		group.Go(func() error {
-			rev, ok, err := commit(gctx, e.deps.Store, b.txn)
+			rev, _, err := commit(gctx, e.deps.Store, b.txn)
 			mu.Lock()
 			defer mu.Unlock()
 			latest = max(latest, rev)
-			if err == nil && !ok {
-				refused += len(b.writes)
-			}
 			return err
 		})
 	}
-	err = group.Wait()
+	err := group.Wait()
 	if latest > 0 {
 		catchUp(ctx, e.deps.Mirror, latest)
 	}
-	return refused, err
+	return err
 }
 
 // seed makes all leaders of one cluster break ties in the same way.

@@ -43,13 +43,16 @@ func NewSessions(deps Deps, gather time.Duration) *Sessions {
 func (s *Sessions) Run(ctx context.Context) error { return s.batch.run(ctx) }
 
 // Renew commits one renewal and returns the session as it is then. A session
-// whose incarnation the store does not know is opened if its Seq is 1 or 0,
-// and replaces the one before; any other is that of a daemon that was replaced.
+// whose incarnation the store does not know is opened if it has heard nothing
+// yet, and replaces the one before; any other is that of a daemon that was
+// replaced.
 //
-// The sequence number of the answer may be larger than the one asked for: a
-// renewal whose answer was lost is never taken for the next one, because the
-// node counts its permit from when it sent this request, and the leader counts
-// from when it saw that number.
+// If the node has not heard the answer to the renewal before this one, nothing
+// is stored, and the answer is that one's: its Seq is smaller than the one asked
+// for. So a node that is heard and hears nothing is lost as soon as a silent
+// one, and a renewal whose answer was lost is never taken for the next: the node
+// counts its permit from when it sent this request, the leader from when it saw
+// that number.
 //
 // Errors: NotFound (the node was removed from the cluster), Conflict (the
 // incarnation was replaced or declared dead: fence and open a new one),
@@ -89,13 +92,10 @@ func (s *Sessions) commitWave(ctx context.Context, wave []*request[cluster.Sessi
 	var ready []renewal
 	var writes []write
 	for _, req := range wave {
-		r, err := s.prepare(ctx, req)
-		if err != nil {
-			req.answer(cluster.Session{}, err)
-			continue
+		if r, ok := s.prepare(ctx, req); ok {
+			ready = append(ready, r)
+			writes = append(writes, r.write())
 		}
-		ready = append(ready, r)
-		writes = append(writes, r.write())
 	}
 	for _, b := range pack(nil, writes) {
 		rev, ok, err := commit(ctx, s.store, b.txn)
@@ -133,9 +133,8 @@ func (s *Sessions) alone(ctx context.Context, r renewal, refused cluster.Revisio
 func (s *Sessions) again(ctx context.Context, r renewal, refused cluster.Revision) {
 	delete(s.wrote, r.next.Node)
 	catchUp(ctx, s.mirror, refused)
-	r, err := s.prepare(ctx, r.req)
-	if err != nil {
-		r.req.answer(cluster.Session{}, err)
+	r, ok := s.prepare(ctx, r.req)
+	if !ok {
 		return
 	}
 	rev, ok, err := commit(ctx, s.store, store.Txn{If: r.write().conds, Then: r.write().ops})
@@ -165,27 +164,32 @@ func (s *Sessions) done(r renewal, rev cluster.Revision) {
 	r.req.answer(r.next, nil)
 }
 
-// prepare computes what a renewal makes of the session that there is.
-func (s *Sessions) prepare(ctx context.Context, req *request[cluster.Session]) (renewal, error) {
-	r := renewal{req: req}
-	id := req.value.Node
-	node, current, err := s.current(ctx, id)
-	if err != nil {
-		return r, err
+// prepare computes what a renewal makes of the session that there is. If that is
+// nothing it answers the request, and reports false.
+func (s *Sessions) prepare(ctx context.Context, req *request[cluster.Session]) (renewal, bool) {
+	node, next, err := s.next(ctx, req.value)
+	if err != nil || next.Seq < req.value.Seq {
+		req.answer(next, err)
+		return renewal{}, false
 	}
-	next, err := renewed(current, req.value)
+	return renewal{req: req, next: next, node: node.Revision}, true
+}
+
+// next returns a node and the session that is to follow on the one it has.
+func (s *Sessions) next(ctx context.Context, asked cluster.Session) (cluster.Node, cluster.Session, error) {
+	node, current, err := s.current(ctx, asked.Node)
+	if err != nil {
+		return node, cluster.Session{}, err
+	}
+	next, err := renewed(current, asked)
 	if cluster.KindOf(err) == cluster.Conflict {
 		// The node will fence itself, so this must be the store's own word:
 		// the mirror may not show yet what another server wrote for the node.
-		if current, err = readSession(ctx, s.store, id); err == nil {
-			next, err = renewed(current, req.value)
+		if current, err = readSession(ctx, s.store, asked.Node); err == nil {
+			next, err = renewed(current, asked)
 		}
 	}
-	if err != nil {
-		return r, err
-	}
-	r.next, r.node = next, node.Revision
-	return r, nil
+	return node, next, err
 }
 
 // current returns a node and its session as of now: the mirror's, or what was
@@ -248,23 +252,27 @@ func readSession(ctx context.Context, s store.Store, id cluster.NodeID) (cluster
 }
 
 // renewed returns the session that follows on the current one when asked for
-// another, or why there is none.
+// another, or why there is none. It is the current one, whose Seq is smaller
+// than what was asked for, while the node has not heard of that.
 func renewed(current, asked cluster.Session) (cluster.Session, error) {
 	next := asked
 	next.Dead, next.Epoch, next.Revision = false, current.Epoch, current.Revision
+	same := asked.Incarnation == current.Incarnation
 	switch {
 	case asked.Incarnation == "":
 		return next, cluster.Errorf(cluster.Invalid, "a session needs an incarnation")
-	case asked.Incarnation == current.Incarnation && current.Dead:
+	case asked.Seq <= asked.Heard:
+		return next, cluster.Errorf(cluster.Invalid, "renewal %d of a session cannot have heard of renewal %d", asked.Seq, asked.Heard)
+	case same && current.Dead:
 		return next, cluster.Errorf(cluster.Conflict, "the session of node %s was declared dead: it was silent for too long", asked.Node.Short()).
 			WithHint("open a new session after everything exclusive has stopped")
-	case asked.Incarnation == current.Incarnation:
-		next.Seq = max(asked.Seq, current.Seq+1)
-	case asked.Seq > 1 && current.Incarnation != "":
+	case same && asked.Heard < current.Seq:
+		return current, nil
+	case same, asked.Heard == 0:
+		return next, nil
+	case current.Incarnation != "":
 		return next, cluster.Errorf(cluster.Conflict, "the session of node %s was replaced by that of a daemon that started later", asked.Node.Short())
-	case asked.Seq > 1:
-		return next, cluster.Errorf(cluster.Conflict, "the session of node %s is gone from the store", asked.Node.Short()).
-			WithHint("open a new session")
 	}
-	return next, nil
+	return next, cluster.Errorf(cluster.Conflict, "the session of node %s is gone from the store", asked.Node.Short()).
+		WithHint("open a new session")
 }

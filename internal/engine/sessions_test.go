@@ -41,13 +41,28 @@ func TestRenew(t *testing.T) {
 	}, {
 		name:   "the next one moves it on",
 		stored: &cluster.Session{Incarnation: "i", BootID: "b", Seq: 6, Epoch: 2},
-		renew:  cluster.Session{Incarnation: "i", BootID: "b", Seq: 7},
-		want:   cluster.Session{Node: id, Incarnation: "i", BootID: "b", Seq: 7, Epoch: 2},
+		renew:  cluster.Session{Incarnation: "i", BootID: "b", Seq: 7, Heard: 6},
+		want:   cluster.Session{Node: id, Incarnation: "i", BootID: "b", Seq: 7, Heard: 6, Epoch: 2},
 	}, {
-		name:   "a renewal whose answer was lost is not taken for the next: it gets a number of its own",
-		stored: &cluster.Session{Incarnation: "i", Seq: 7},
-		renew:  cluster.Session{Incarnation: "i", Seq: 7},
-		want:   cluster.Session{Node: id, Incarnation: "i", Seq: 8},
+		name:   "renewals in between may have been lost on their way",
+		stored: &cluster.Session{Incarnation: "i", Seq: 6, Heard: 5},
+		renew:  cluster.Session{Incarnation: "i", Seq: 9, Heard: 6},
+		want:   cluster.Session{Node: id, Incarnation: "i", Seq: 9, Heard: 6},
+	}, {
+		name:   "a node that did not hear of its last renewal is told of it, and renews nothing",
+		stored: &cluster.Session{Incarnation: "i", Seq: 7, Heard: 6, Epoch: 2},
+		renew:  cluster.Session{Incarnation: "i", Seq: 8, Heard: 6},
+		want:   cluster.Session{Node: id, Incarnation: "i", Seq: 7, Heard: 6, Epoch: 2},
+	}, {
+		name:   "nor does one that did not hear of its opening",
+		stored: &cluster.Session{Incarnation: "i", Seq: 1},
+		renew:  cluster.Session{Incarnation: "i", Seq: 2},
+		want:   cluster.Session{Node: id, Incarnation: "i", Seq: 1},
+	}, {
+		name:    "nobody hears of what was not yet asked",
+		stored:  &cluster.Session{Incarnation: "i", Seq: 7},
+		renew:   cluster.Session{Incarnation: "i", Seq: 8, Heard: 8},
+		refused: "invalid: renewal 8 of a session cannot have heard of renewal 8",
 	}, {
 		name:   "a daemon that was started anew replaces the session and keeps its epoch",
 		stored: &cluster.Session{Incarnation: "i", BootID: "b", Seq: 7, Dead: true, Epoch: 3},
@@ -56,16 +71,16 @@ func TestRenew(t *testing.T) {
 	}, {
 		name:    "the daemon that was replaced is told so",
 		stored:  &cluster.Session{Incarnation: "j", Seq: 1},
-		renew:   cluster.Session{Incarnation: "i", Seq: 8},
+		renew:   cluster.Session{Incarnation: "i", Seq: 8, Heard: 7},
 		refused: "conflict: the session of node n00 was replaced by that of a daemon that started later",
 	}, {
 		name:    "a node whose session was declared dead is told so",
 		stored:  &cluster.Session{Incarnation: "i", Seq: 7, Dead: true, Epoch: 1},
-		renew:   cluster.Session{Incarnation: "i", Seq: 8},
+		renew:   cluster.Session{Incarnation: "i", Seq: 8, Heard: 7},
 		refused: "conflict: the session of node n00 was declared dead: it was silent for too long",
 	}, {
 		name:    "a session that is not in the store must be opened",
-		renew:   cluster.Session{Incarnation: "i", Seq: 8},
+		renew:   cluster.Session{Incarnation: "i", Seq: 8, Heard: 7},
 		refused: "conflict: the session of node n00 is gone from the store",
 	}, {
 		name:    "a node cannot declare itself",
@@ -139,7 +154,7 @@ func TestARenewalThatIsInTheWayDoesNotHoldUpTheBatch(t *testing.T) {
 	harbor(t, 1, 10, func(f *fleet) {
 		s := f.servers[0]
 		renew := func(i int, seq int64) error {
-			_, err := s.sessions.Renew(f.t.Context(), cluster.Session{Node: nodeID(i), Incarnation: "new", Seq: seq})
+			_, err := s.sessions.Renew(f.t.Context(), cluster.Session{Node: nodeID(i), Incarnation: "new", Seq: seq, Heard: seq - 1})
 			return err
 		}
 		for i := range 10 {
@@ -180,7 +195,7 @@ func TestANodeThatChangesServersIsKnownThere(t *testing.T) {
 			if got.Seq != int64(i+1) {
 				t.Fatalf("seq %d after %d renewals", got.Seq, i+1)
 			}
-			session.Seq = got.Seq + 1
+			session.Seq, session.Heard = got.Seq+1, got.Seq
 		}
 	})
 }
