@@ -401,6 +401,9 @@ func TestACorruptFileIsPutAside(t *testing.T) {
 				m.hub.change(func() { m.hub.down = true })
 				m.start()
 				m.pass(time.Minute)
+				if aside, err := os.ReadFile(filepath.Join(m.dir, "slice.json.corrupt")); err != nil || string(aside) != text {
+					t.Errorf("put aside: %q, %v", aside, err)
+				}
 				m.hub.change(func() { m.hub.down = false })
 				m.pass(time.Minute)
 				if diff := cmp.Diff(before, m.fake.Processes()); diff != "" {
