@@ -493,23 +493,23 @@ func TestANodeThatDoesNotHearRenewsNothing(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *machine) {
 		m.start()
 		m.pass(5 * time.Second)
-		heard, permitted := m.a.Session().Seq, m.permits.deadline
+		heard, permitted := m.a.Session().Seq, m.deadline
 		m.hub.change(func() { m.hub.deaf = true })
 		m.pass(4 * time.Second)
 		if seq := m.hub.session.Seq; seq != heard+1 {
 			t.Errorf("renewed up to %d, heard up to %d", seq, heard)
 		}
-		if m.permits.deadline != permitted {
-			t.Errorf("the permit moved by %s", m.permits.deadline.Sub(permitted))
+		if m.deadline != permitted {
+			t.Errorf("the permit moved by %s", m.deadline.Sub(permitted))
 		}
 		m.hub.change(func() { m.hub.deaf = false })
 		for range 30 {
 			m.pass(100 * time.Millisecond)
-			if m.permits.deadline.After(m.hub.sent.Add(cluster.DefaultTimings().Valid)) {
+			if m.deadline.After(m.hub.sent.Add(cluster.DefaultTimings().Valid)) {
 				t.Fatal("the permit counts from a renewal that was not stored")
 			}
 		}
-		if m.hub.session.Seq <= heard+1 || !m.permits.deadline.After(permitted) || len(m.hub.openings) != 1 {
+		if m.hub.session.Seq <= heard+1 || !m.deadline.After(permitted) || len(m.hub.openings) != 1 {
 			t.Errorf("not renewed after it hears again: %+v, opened %d times", m.hub.session, len(m.hub.openings))
 		}
 	})
