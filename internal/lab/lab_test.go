@@ -3,6 +3,8 @@ package lab
 import (
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -26,6 +28,18 @@ func TestOpenTakesOnlyNamesThatCanBeNamesOfEverything(t *testing.T) {
 		if _, err := Open(dir, "lab"); cluster.KindOf(err) != cluster.Invalid {
 			t.Errorf("folder %q: %v, want it refused", dir, err)
 		}
+	}
+}
+
+func TestNothingIsBuiltForWhatCannotBeAPackage(t *testing.T) {
+	for _, name := range []string{"", "x", "Redis", "a b", "a;b", "-a", "a,b", "../a"} {
+		_, err := EnsureRoot(t.Context(), t.TempDir(), []string{"redis-server", name}, t.Logf)
+		if cluster.KindOf(err) != cluster.Invalid || !strings.Contains(err.Error(), strconv.Quote(name)) {
+			t.Errorf("%q: %v, want it refused by name", name, err)
+		}
+	}
+	if err := checkPackages([]string{"redis-server", "libstdc++6", "0ad", "g++"}); err != nil {
+		t.Error(err)
 	}
 }
 

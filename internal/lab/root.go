@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -56,11 +57,25 @@ func checkHost(ctx context.Context, note func(string, ...any)) error {
 	return outcome(exec.CommandContext(ctx, "env", args...))
 }
 
+// checkPackages refuses what cannot be packages before anything is built.
+func checkPackages(names []string) error {
+	packageName := regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`) // Debian Policy 5.6.1
+	for _, name := range names {
+		if !packageName.MatchString(name) {
+			return cluster.Errorf(cluster.Invalid, "%q cannot be the name of a Debian package", name)
+		}
+	}
+	return nil
+}
+
 // EnsureRoot builds the root for labs of these extra packages, unless it is
 // there, and returns its folder.
 func EnsureRoot(ctx context.Context, cacheDir string, extra []string, note func(string, ...any)) (string, error) {
 	if cacheDir == "" {
 		cacheDir = DefaultCacheDir
+	}
+	if err := checkPackages(extra); err != nil {
+		return "", err
 	}
 	if err := checkHost(ctx, note); err != nil {
 		return "", err
