@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"argosy/internal/api"
@@ -127,7 +128,8 @@ func (d *Daemon) listenUnformed(keeper *pki.Keeper) (stop func(), err error) {
 
 // staticRound asks every peer once, and founds or joins if it is time.
 func (d *Daemon) staticRound(ctx context.Context, trust authorities, settings *tls.Config) (formed bool, err error) {
-	answering := 1 // this node
+	answering := 1         // this node
+	var inCluster []string // addresses; not each of them need be a server
 	for _, peer := range d.cfg.Peers {
 		if peer == d.cfg.Address {
 			continue
@@ -138,14 +140,17 @@ func (d *Daemon) staticRound(ctx context.Context, trust authorities, settings *t
 		switch {
 		// A cluster answers nothing to a node that it does not know, but that.
 		case err == nil && status.Formed, cluster.KindOf(err) == cluster.Denied:
-			token := pki.StaticToken(trust.cluster, d.cfg.ClusterSecret, []string{apiAddress(peer)})
-			if _, err := d.join(ctx, token, d.cfg.Address); err != nil {
-				return false, fmt.Errorf("join the cluster of %s: %w", peer, err)
-			}
-			return true, nil
+			inCluster = append(inCluster, apiAddress(peer))
 		case err == nil:
 			answering++
 		}
+	}
+	if len(inCluster) > 0 {
+		token := pki.StaticToken(trust.cluster, d.cfg.ClusterSecret, inCluster)
+		if _, err := d.join(ctx, token, d.cfg.Address); err != nil {
+			return false, fmt.Errorf("join the cluster of %s: %w", strings.Join(inCluster, ", "), err)
+		}
+		return true, nil
 	}
 	if need := len(d.cfg.Peers)/2 + 1; answering < need {
 		d.setWaiting(fmt.Sprintf("%d of %d peers answer; forming a cluster takes %d", answering, len(d.cfg.Peers), need))

@@ -53,6 +53,13 @@ ClusterSecret=correct horse battery staple
 		}
 		return ""
 	})
+	// One of two is no server any more; it may be the one that is asked first.
+	w.Wait(30*time.Second, "one voter is left", func() string {
+		if voters := w.Status(2).Voters; len(voters) != 1 {
+			return fmt.Sprintf("voters %v", voters)
+		}
+		return ""
+	})
 	disk := filepath.Join(filepath.Dir(filepath.Dir(w.N(1).Socket())), "disk")
 	entries, err := os.ReadDir(disk)
 	if err != nil || len(entries) == 0 {
