@@ -57,8 +57,8 @@ func (s *session) current() cluster.Session {
 	return s.now
 }
 
-// step renews once. A failure is retried at the pace of renewals, not with the
-// loop's growing back-off: the leader counts this silence.
+// step renews once. A failure is retried soon, not with the loop's growing
+// back-off: the leader counts this silence.
 func (s *session) step(ctx context.Context) (time.Duration, error) {
 	timings := s.a.cfg.Timings
 	s.mu.Lock()
@@ -76,7 +76,7 @@ func (s *session) step(ctx context.Context) (time.Duration, error) {
 		return timings.Renew / 10, nil
 	case err != nil:
 		s.note(err)
-		return timings.Renew / 2, nil
+		return max(timings.Renew/2-time.Since(sent), timings.Renew/10), nil
 	}
 	s.note(nil)
 	s.mu.Lock()

@@ -98,7 +98,7 @@ func (s *Sessions) commitWave(ctx context.Context, wave []*request[cluster.Sessi
 		}
 	}
 	for _, b := range pack(nil, writes) {
-		rev, ok, err := commit(ctx, s.store, b.txn)
+		rev, ok, err := s.try(ctx, b.txn)
 		for _, i := range b.writes {
 			r := ready[i]
 			switch {
@@ -116,9 +116,22 @@ func (s *Sessions) commitWave(ctx context.Context, wave []*request[cluster.Sessi
 	}
 }
 
+// try commits a transaction of renewals, or gives up after half the interval of
+// renewals: one that was lost with etcd's leader must not hold up all that come
+// after it, and a renewal can be repeated.
+func (s *Sessions) try(ctx context.Context, txn store.Txn) (cluster.Revision, bool, error) {
+	limit := cluster.DefaultTimings().Renew / 2
+	if state := s.mirror.State(); state != nil && state.Cluster.Timings.Renew > 0 {
+		limit = state.Cluster.Timings.Renew / 2
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return commit(ctx, s.store, txn)
+}
+
 // alone commits one renewal after the batch it was in was refused.
 func (s *Sessions) alone(ctx context.Context, r renewal, refused cluster.Revision) {
-	rev, ok, err := commit(ctx, s.store, store.Txn{If: r.write().conds, Then: r.write().ops})
+	rev, ok, err := s.try(ctx, store.Txn{If: r.write().conds, Then: r.write().ops})
 	switch {
 	case err != nil:
 		r.req.answer(cluster.Session{}, err)
@@ -137,7 +150,7 @@ func (s *Sessions) again(ctx context.Context, r renewal, refused cluster.Revisio
 	if !ok {
 		return
 	}
-	rev, ok, err := commit(ctx, s.store, store.Txn{If: r.write().conds, Then: r.write().ops})
+	rev, ok, err := s.try(ctx, store.Txn{If: r.write().conds, Then: r.write().ops})
 	switch {
 	case err != nil:
 		r.req.answer(cluster.Session{}, err)

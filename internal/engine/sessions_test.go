@@ -184,6 +184,25 @@ func TestARenewalThatIsInTheWayDoesNotHoldUpTheBatch(t *testing.T) {
 	})
 }
 
+// etcd loses what was on its way to a leader that dies, and says nothing.
+func TestARenewalThatIsLostHoldsUpNobodyForLong(t *testing.T) {
+	harbor(t, 1, 2, func(f *fleet) {
+		release := f.servers[0].hold(store.PrefixSessions)
+		start := time.Now()
+		_, err := f.servers[0].sessions.Renew(f.t.Context(), cluster.Session{Node: "n00", Incarnation: "new", Seq: 1})
+		if took := time.Since(start); err == nil || took > cluster.DefaultTimings().Renew/2 {
+			t.Errorf("given up after %s: %v", took, err)
+		}
+		release()
+		if _, err := f.servers[0].sessions.Renew(f.t.Context(), cluster.Session{Node: "n01", Incarnation: "new", Seq: 1}); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(start); took > cluster.DefaultTimings().Renew {
+			t.Errorf("the next was stored after %s", took)
+		}
+	})
+}
+
 func TestANodeThatChangesServersIsKnownThere(t *testing.T) {
 	harbor(t, 3, 3, func(f *fleet) {
 		session := cluster.Session{Node: "n00", Incarnation: "new", Seq: 1}
