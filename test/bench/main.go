@@ -40,7 +40,7 @@ type bench struct {
 
 func main() {
 	units := flag.Int("units", 1000, "how many units the large measurement has")
-	losses := flag.Int("losses", 5, "how often a node is lost")
+	losses := flag.Int("losses", 20, "how often a node is lost")
 	out := flag.String("o", "", "write the table to this file instead of standard output")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
