@@ -168,7 +168,7 @@ func TestARenewalThatIsInTheWayDoesNotHoldUpTheBatch(t *testing.T) {
 		for i := range errs {
 			wait.Go(func() { errs[i] = renew(i, 2) })
 		}
-		f.pass(2 * time.Second) // they are on their way to the store
+		f.pass(1500 * time.Millisecond) // they are on their way to the store, and not given up
 		f.commit(store.PutSession(cluster.Session{Node: nodeID(3), Incarnation: "new", Seq: 2, Dead: true, Epoch: 1}))
 		release()
 		wait.Wait()
