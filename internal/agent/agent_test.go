@@ -179,6 +179,29 @@ func TestAFailureShowsTheLastLines(t *testing.T) {
 	})
 }
 
+func TestAUnitThatIsInactiveTellsHowItsStartEnded(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.start()
+		m.hub.assign("once.service", "[Service]\nType=oneshot\nExecStart=/bin/true\n")
+		m.hub.assign("assert.service", "[Unit]\nAssertPathExists=/no\n"+daemon)
+		m.hub.assign("loaded.service", daemon, func(a *cluster.Assignment) { a.Desired = cluster.Loaded })
+		m.pass(3 * time.Second)
+		for name, job := range map[cluster.UnitName]string{"once.service": "done", "assert.service": "assert", "loaded.service": ""} {
+			if s := m.status(name); s.Active != "inactive" || s.Job != job {
+				t.Errorf("%s is %s, its job %q; want %q", name, s.Active, s.Job, job)
+			}
+		}
+		s := m.status("assert.service")
+		if s.Problem != `systemd could not start it: its job ended as "assert"` || !strings.Contains(strings.Join(s.Log, "\n"), "Assertion failed") {
+			t.Errorf("problem %q, log %q", s.Problem, s.Log)
+		}
+		m.pass(time.Hour)
+		if n := m.fake.Calls("start"); n != 2 {
+			t.Errorf("there were %d starts", n)
+		}
+	})
+}
+
 func TestARestartIsProvenByANewProcess(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *machine) {
 		m.start()

@@ -352,7 +352,7 @@ func (c *converger) show(name cluster.UnitName, problem string, now time.Time) {
 	if status.Since.IsZero() {
 		status.Since = now
 	}
-	if status.Active != "failed" {
+	if !status.Failed() {
 		c.a.statuses.set(status)
 		return
 	}

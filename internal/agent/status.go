@@ -52,7 +52,7 @@ func (p *publisher) set(s cluster.Status) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	old, known := p.now[s.Unit]
-	if s.Active == "failed" && s.Log == nil && old.Active == "failed" && old.Since.Equal(s.Since) {
+	if s.Failed() && s.Log == nil && old.Failed() && old.Since.Equal(s.Since) {
 		s.Log = old.Log
 	}
 	if known && old.Equal(s) {
@@ -68,7 +68,7 @@ func (p *publisher) addLog(name cluster.UnitName, since time.Time, lines []strin
 	p.mu.Lock()
 	s, ok := p.now[name]
 	p.mu.Unlock()
-	if ok && s.Active == "failed" && s.Since.Equal(since) {
+	if ok && s.Failed() && s.Since.Equal(since) {
 		s.Log = lines
 		p.set(s)
 	}
@@ -159,6 +159,9 @@ func statusOf(node cluster.NodeID, boot string, want *cluster.Assignment, seen s
 		// Whatever the host runs by this name is not the cluster's unit.
 		s.Load, s.Active, s.Sub = "not-found", "inactive", "dead"
 		s.Result, s.ExitCode, s.MainPID = "", 0, 0
+	}
+	if s.Active == "inactive" && seen.Ours && known.Started != nil {
+		s.Job = known.Started.Result
 	}
 	if s.Result == "success" {
 		s.Result = ""

@@ -186,7 +186,7 @@ func named(name, id string) string {
 
 // when is a point in time and how long it has been, as systemctl shows it.
 func when(t, now time.Time) string {
-	if t.IsZero() {
+	if t.Unix() <= 0 { // also systemd's word for never
 		return "an unknown time"
 	}
 	return timeText(t) + "; " + ago(now.Sub(t))

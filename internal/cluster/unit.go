@@ -94,6 +94,10 @@ type Status struct {
 	Result   string `json:"result,omitempty"`
 	ExitCode int    `json:"exitCode,omitempty"`
 	MainPID  int    `json:"mainPID,omitempty"`
+	// Job is systemd's word for how the job of the last start ended ("done",
+	// "assert", "unsupported"); only of a unit that is inactive, whose other words
+	// do not tell: systemd forgets such a unit, its result and times included.
+	Job string `json:"job,omitempty"`
 	// Restarts is Unit.Restarts as of the last start that was carried out.
 	Restarts int64 `json:"restarts,omitempty"`
 	// Since is when Active last changed, by the node's clock.
@@ -111,10 +115,29 @@ const LogLinesMax = 10
 
 // Equal reports whether two statuses say the same; Since alone is no change.
 func (s Status) Equal(t Status) bool {
-	return s.Unit == t.Unit && s.Node == t.Node && s.UID == t.UID && s.Hash == t.Hash && s.Epoch == t.Epoch &&
-		s.BootID == t.BootID && s.Load == t.Load && s.Active == t.Active && s.Sub == t.Sub && s.Result == t.Result &&
-		s.ExitCode == t.ExitCode && s.MainPID == t.MainPID && s.Restarts == t.Restarts &&
-		s.Problem == t.Problem && slices.Equal(s.Log, t.Log)
+	return s.sameOrigin(t) && s.sameState(t) && s.Problem == t.Problem && slices.Equal(s.Log, t.Log)
+}
+
+// sameOrigin reports whether both are of one node's work on one assignment.
+func (s Status) sameOrigin(t Status) bool {
+	return s.Unit == t.Unit && s.Node == t.Node && s.BootID == t.BootID &&
+		s.UID == t.UID && s.Hash == t.Hash && s.Epoch == t.Epoch && s.Restarts == t.Restarts
+}
+
+// sameState reports whether systemd said the same.
+func (s Status) sameState(t Status) bool {
+	return s.Load == t.Load && s.Active == t.Active && s.Sub == t.Sub && s.Result == t.Result &&
+		s.ExitCode == t.ExitCode && s.MainPID == t.MainPID && s.Job == t.Job
+}
+
+// Failed reports whether the unit failed, or could not even be started.
+func (s Status) Failed() bool { return s.Active == "failed" || JobFailed(s.Job) }
+
+// JobFailed reports whether systemd's word for the end of a start's job says
+// that the unit did not start. One that its own Condition…= forbids is well
+// done, as systemd has it.
+func JobFailed(result string) bool {
+	return result != "" && result != "done" && result != "skipped"
 }
 
 // Assignment is one unit as a node is told of it.

@@ -60,7 +60,7 @@ func carriedOut(a *cluster.Assignment, changes ...func(*converge.Known)) *conver
 	return k
 }
 
-func startFailed(k *converge.Known)  { k.Started.Failed = true }
+func startFailed(k *converge.Known)  { k.Started.Result = "failed" }
 func neverStarted(k *converge.Known) { k.Started = nil }
 
 func decide(a *cluster.Assignment, u systemd.Unit, k *converge.Known, hold bool) converge.Decision {
@@ -182,7 +182,7 @@ func TestWhatANodeRemembersOfAStep(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			k, goOn := converge.Known{}.Did(begin, want(), tt.out)
-			if goOn != tt.goOn || (k.Started != nil && k.Started.Failed) != tt.failed {
+			if goOn != tt.goOn || (k.Started != nil && cluster.JobFailed(k.Started.Result)) != tt.failed {
 				t.Errorf("goes on: %v, %+v", goOn, k)
 			}
 			if got := k.Trouble; (got != nil) != (tt.trouble != "") || got != nil && got.Detail != tt.trouble {

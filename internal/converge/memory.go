@@ -37,10 +37,14 @@ func KeyOf(a cluster.Assignment) Key { return Key{a.UID, a.Hash, a.Restarts, a.E
 // Started is one start.
 type Started struct {
 	Key
-	// Failed tells that systemd's job failed. It is not tried again for the
-	// same key: retries are for the unit's own Restart=.
-	Failed bool `json:"failed,omitempty"`
+	// Result is systemd's word for how the job ended, "" if the unit ran when
+	// the node came. One that failed is not tried again for the same key:
+	// retries are for the unit's own Restart=.
+	Result string `json:"result,omitempty"`
 }
+
+// failed reports whether the job ended in a way that trying again does not mend.
+func (s Started) failed() bool { return cluster.JobFailed(s.Result) }
 
 // Trouble is a step that failed and may go well later.
 type Trouble struct {
@@ -81,7 +85,7 @@ func (k Known) Did(step Step, want *cluster.Assignment, out Outcome) (Known, boo
 		}
 	case step.Kind.Starts() && want != nil:
 		k.Key = KeyOf(*want)
-		k.Started = &Started{Key: k.Key, Failed: refused(out.Result)}
+		k.Started = &Started{Key: k.Key, Result: out.Result}
 		k.Trouble = nil
 	}
 	return k, true
@@ -109,9 +113,6 @@ func trouble(step Step, out Outcome) string {
 	}
 	return fmt.Sprintf("%s: systemd's job ended as %q", step.Kind, out.Result)
 }
-
-// refused reports whether a start ended in a way that trying again does not mend.
-func refused(result string) bool { return result != "done" && result != "skipped" }
 
 func (k Known) troubled(step Step, want *cluster.Assignment, detail string, at time.Time) Known {
 	t := Trouble{Detail: detail, Tries: 1}
@@ -155,7 +156,7 @@ func (k Known) whyStart(want cluster.Assignment, seen systemd.Unit) string {
 		return "the text changed"
 	case s.Restarts < want.Restarts:
 		return "a restart was asked for"
-	case s.Epoch != want.Epoch && (s.Failed || seen.Active == "failed"):
+	case s.Epoch != want.Epoch && (s.failed() || seen.Active == "failed"):
 		return "it was placed anew after a failure"
 	}
 	return ""
@@ -172,7 +173,7 @@ func (k Known) settle(want cluster.Assignment, seen systemd.Unit) Known {
 		k.Started = &Started{Key: k.Key} // adopted: it ran when we came
 	case k.Started != nil && k.Started.Key != k.Key:
 		// A copy, since decisions never change what they were given.
-		k.Started = &Started{Key: k.Key, Failed: k.Started.Failed}
+		k.Started = &Started{Key: k.Key, Result: k.Started.Result}
 	}
 	return k
 }
@@ -184,8 +185,8 @@ func (k Known) problem(seen systemd.Unit) string {
 		return fmt.Sprintf("failed: the main process exited with status %d", seen.ExitCode)
 	case seen.Active == "failed":
 		return "failed: " + seen.Result
-	case k.Started != nil && k.Started.Failed && !up(seen):
-		return "systemd could not start it"
+	case k.Started != nil && k.Started.failed() && !up(seen):
+		return fmt.Sprintf("systemd could not start it: its job ended as %q", k.Started.Result)
 	}
 	return ""
 }

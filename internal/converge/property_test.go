@@ -62,7 +62,7 @@ func drawKnown(t *rapid.T, text *rapid.Generator[string], uid *rapid.Generator[c
 	}
 	k := converge.Known{Key: key}
 	if rapid.Bool().Draw(t, "started") {
-		k.Started = &converge.Started{Key: key, Failed: rapid.Bool().Draw(t, "start failed")}
+		k.Started = &converge.Started{Key: key, Result: rapid.SampledFrom([]string{"done", "failed"}).Draw(t, "result")}
 	}
 	return k
 }

@@ -15,7 +15,6 @@ const (
 	reloading    = "reloading"
 	inactive     = "inactive"
 	failed       = "failed"
-	success      = "success"
 	loadedWell   = "loaded"
 	stateWaiting = "waiting"
 )
@@ -162,16 +161,36 @@ func (j judge) started(status cluster.Status) Event {
 		}
 		return j.say(status, Failed)
 	case inactive:
-		if !old && j.ended(status) {
-			event := j.say(status, Reached)
-			event.Reason = "it ran and ended well"
-			return event
+		if !old && status.Epoch == j.view.Placement.Epoch {
+			return j.ended(status)
 		}
-		event := j.say(status, Waiting)
-		event.Reason = cmp.Or(event.Reason, "not started yet; if that lasts, a Condition…= of its own forbids it")
-		return event
+		return j.notStarted(status)
 	}
 	return j.say(status, Waiting)
+}
+
+// ended judges an inactive unit by how its start ended. Nothing else tells a
+// unit that has done its work from one that was not started yet: of both,
+// systemd may have forgotten everything.
+func (j judge) ended(status cluster.Status) Event {
+	event := j.say(status, Reached)
+	switch {
+	case cluster.JobFailed(status.Job):
+		return j.say(status, Failed)
+	case status.Job != "" && status.Since.Unix() > 0:
+		event.Reason = "it ran and ended well"
+	case status.Job != "": // for systemd, a start that a condition forbids is well done
+		event.Reason = "it ran and ended well, unless a Condition…= of its own forbids it"
+	default:
+		return j.notStarted(status)
+	}
+	return event
+}
+
+func (j judge) notStarted(status cluster.Status) Event {
+	event := j.say(status, Waiting)
+	event.Reason = cmp.Or(event.Reason, "not started yet")
+	return event
 }
 
 // restarted judges an active unit that was to be restarted: its main process
@@ -189,14 +208,6 @@ func (j judge) restarted(beforePID int, status cluster.Status) Event {
 	event := j.say(status, Reached)
 	event.Reason = fmt.Sprintf("main process %d instead of %d", status.MainPID, beforePID)
 	return event
-}
-
-// ended reports whether an inactive unit has done its work, as opposed to one
-// that was not started yet: that has no time of a change (systemd's is 0, the
-// begin of 1970), or its node has not come to this placement.
-func (j judge) ended(status cluster.Status) bool {
-	well := status.Result == "" || status.Result == success
-	return well && status.Problem == "" && status.Since.Unix() > 0 && status.Epoch == j.view.Placement.Epoch
 }
 
 func (j judge) stopped() Event {
@@ -298,7 +309,7 @@ func statusOn(view wire.UnitView, node cluster.NodeID) (cluster.Status, bool) {
 // sameRun reports whether two statuses speak of one run of a unit.
 func sameRun(a, b cluster.Status) bool {
 	return a.UID == b.UID && a.Hash == b.Hash && a.Epoch == b.Epoch && a.Restarts == b.Restarts &&
-		a.MainPID == b.MainPID && a.Since.Equal(b.Since)
+		a.MainPID == b.MainPID && a.Job == b.Job && a.Since.Equal(b.Since)
 }
 
 // badLoad reports whether systemd cannot make anything of the unit's file. A

@@ -60,6 +60,7 @@ func at(minute int) func(*cluster.Status) {
 func ended(result string, code int) func(*cluster.Status) {
 	return func(s *cluster.Status) { s.Result, s.ExitCode = result, code }
 }
+func job(result string) func(*cluster.Status)   { return func(s *cluster.Status) { s.Job = result } }
 func log(lines ...string) func(*cluster.Status) { return func(s *cluster.Status) { s.Log = lines } }
 
 // text is what a waiter says of its unit after one message.
@@ -147,16 +148,36 @@ func TestJudgement(t *testing.T) {
 			want:   "FAILED: failed (signal, status 9) on node-a",
 		},
 		"a unit that does its work and ends well is done": {
-			goal: Launched, now: new(unit(cluster.Launched, on("a"), says("a", "inactive", "dead", at(1)))),
+			goal: Launched, now: new(unit(cluster.Launched, on("a"), says("a", "inactive", "dead", job("done"), at(1)))),
 			want: "reached: inactive (dead) on node-a: it ran and ended well",
 		},
+		"a unit that ended and that systemd forgot is done, as systemctl has it": {
+			goal: Launched, now: new(unit(cluster.Launched, on("a"), says("a", "inactive", "dead", job("done"), at(0)))),
+			want: "reached: inactive (dead) on node-a: it ran and ended well, unless a Condition…= of its own forbids it",
+		},
+		"a unit that systemd did not even begin with fails, with the log": {
+			goal: Launched, now: new(unit(cluster.Launched, on("a"), says("a", "inactive", "dead", job("assert"), problem("an assertion"), log("x=y")))),
+			want: "FAILED: inactive (dead) on node-a: an assertion | x=y",
+		},
+		"how the run before the request ended does not count": {
+			goal:   Launched,
+			before: unit(cluster.Loaded, on("a"), says("a", "inactive", "dead", job("done"))),
+			now:    new(unit(cluster.Launched, on("a"), says("a", "inactive", "dead", job("done")))),
+			want:   "waiting: inactive (dead) on node-a: not started yet",
+		},
+		"a oneshot that is restarted runs and ends again": {
+			goal:   Restarted,
+			before: unit(cluster.Launched, on("a"), says("a", "inactive", "dead", job("done"))),
+			now:    new(unit(cluster.Launched, on("a"), restarted(1), says("a", "inactive", "dead", job("done"), restarts(1), at(1)))),
+			want:   "reached: inactive (dead) on node-a: it ran and ended well",
+		},
 		"a unit that its node has not come to yet has not ended": {
-			goal: Launched, now: new(unit(cluster.Launched, on("a"), says("a", "inactive", "dead", epoch(2), at(1)))),
-			want: "waiting: inactive (dead) on node-a: not started yet; if that lasts, a Condition…= of its own forbids it",
+			goal: Launched, now: new(unit(cluster.Launched, on("a"), says("a", "inactive", "dead", epoch(2), job("done")))),
+			want: "waiting: inactive (dead) on node-a: not started yet",
 		},
 		"a unit that systemd has loaded and not started has not ended": {
-			goal: Launched, now: new(unit(cluster.Launched, on("a"), says("a", "inactive", "dead", at(0)))),
-			want: "waiting: inactive (dead) on node-a: not started yet; if that lasts, a Condition…= of its own forbids it",
+			goal: Launched, now: new(unit(cluster.Launched, on("a"), says("a", "inactive", "dead"))),
+			want: "waiting: inactive (dead) on node-a: not started yet",
 		},
 		"what keeps the node from even taking the unit is told": {
 			goal: Launched, now: new(unit(cluster.Launched, on("a"), says("a", "inactive", "dead", oldHash, problem("the name belongs to the host")))),
@@ -166,7 +187,7 @@ func TestJudgement(t *testing.T) {
 			goal:   Launched,
 			before: unit(cluster.Loaded, on("a"), says("a", "inactive", "dead", at(1))),
 			now:    new(unit(cluster.Launched, on("a"), says("a", "inactive", "dead", at(1)))),
-			want:   "waiting: inactive (dead) on node-a: not started yet; if that lasts, a Condition…= of its own forbids it",
+			want:   "waiting: inactive (dead) on node-a: not started yet",
 		},
 		"a file that systemd cannot read fails with the node's words": {
 			goal: Launched, now: new(unit(cluster.Launched, on("a"), says("a", "inactive", "dead", load("bad-setting"), problem("no ExecStart=")))),

@@ -39,6 +39,8 @@ func Run(t *testing.T, open func(t *testing.T) Node) {
 		{"a changed file of a loaded unit is stale until the reload", testStale},
 		{"a failed start says failed, with the exit code, until reset", testFailed},
 		{"a oneshot that ended well is inactive", testOneshot},
+		{"an assertion that does not hold ends the start, and the unit is inactive", testAssertion},
+		{"a start that a condition forbids is well done, and the unit is inactive", testCondition},
 		{"a unit file that systemd refuses cannot be started", testBadSetting},
 		{"a missing requirement is an error that names it", testMissingRequirement},
 		{"a unit whose file was removed while it runs is still ours", testRemovedWhileRunning},
@@ -230,6 +232,24 @@ func testFailed(t *testing.T, s *suite) {
 func testOneshot(t *testing.T, s *suite) {
 	const name = "argosytest-once.service"
 	s.write(name, "[Service]\nType=oneshot\nExecStart=/bin/true\n")
+	s.run(systemd.Start, name, "done")
+	if u := s.observe(name); u.Active != "inactive" || !u.Ours {
+		t.Errorf("%+v", u)
+	}
+}
+
+func testAssertion(t *testing.T, s *suite) {
+	const name = "argosytest-assert.service"
+	s.write(name, "[Unit]\nAssertPathExists=/no/such/path\n"+forever)
+	s.run(systemd.Start, name, "assert")
+	if u := s.observe(name); u.Active != "inactive" || !u.Ours {
+		t.Errorf("%+v", u)
+	}
+}
+
+func testCondition(t *testing.T, s *suite) {
+	const name = "argosytest-condition.service"
+	s.write(name, "[Unit]\nConditionPathExists=/no/such/path\n"+forever)
 	s.run(systemd.Start, name, "done")
 	if u := s.observe(name); u.Active != "inactive" || !u.Ours {
 		t.Errorf("%+v", u)

@@ -178,6 +178,15 @@ func (f *Fake) later(u *unit, d time.Duration, then func()) {
 func (f *Fake) begin(u *unit, job chan string) {
 	u.endJob("canceled")
 	u.job = job
+	switch { // paths that are asked for are never there
+	case u.settings["AssertPathExists"] != "":
+		f.print(u.name, "Assertion failed for "+string(u.name))
+		u.endJob("assert")
+		return
+	case u.settings["ConditionPathExists"] != "":
+		u.endJob("done")
+		return
+	}
 	u.result, u.exitCode = "success", 0
 	f.nextPID++
 	u.invocation = fmt.Sprintf("%032x", f.nextPID)
