@@ -42,14 +42,20 @@ type Uplink interface {
 	Slices(ctx context.Context, after cluster.Revision, each func(wire.SliceUpdate) error) error
 }
 
-// Permit is told until when the node may run exclusive units.
+// Permit is the node's right to run exclusive units. It ends by itself: nothing
+// extends that of a session which was declared dead, and Timings.Dead is longer
+// than any permit lasts.
 type Permit interface {
-	// Extend moves the deadline; it is the instant before the renewal that
-	// just committed was sent, plus Timings.Valid.
-	Extend(deadline time.Time)
-	// End is called when the session was declared dead.
-	End()
+	// Sending is called just before a renewal is sent. The function it returns
+	// is called if that very renewal was stored: the permit then lasts
+	// Timings.Valid from when Sending was called.
+	Sending() (extend func(ctx context.Context))
 }
+
+// noPermit is that of a node on which nothing is exclusive.
+type noPermit struct{}
+
+func (noPermit) Sending() func(context.Context) { return func(context.Context) {} }
 
 // Config holds the agent's values.
 type Config struct {
@@ -106,6 +112,9 @@ func New(cfg Config, deps Deps) *Agent {
 	}
 	if cfg.Incarnations == nil {
 		cfg.Incarnations = randomIncarnation
+	}
+	if deps.Permit == nil {
+		deps.Permit = noPermit{}
 	}
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)

@@ -266,17 +266,13 @@ func inBubble(t *testing.T, f func(t *testing.T, m *machine)) {
 type permits struct {
 	mu       sync.Mutex
 	deadline time.Time
-	ended    int
 }
 
-func (p *permits) Extend(deadline time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.deadline = deadline
-}
-
-func (p *permits) End() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.ended++
+func (p *permits) Sending() func(context.Context) {
+	deadline := time.Now().Add(cluster.DefaultTimings().Valid)
+	return func(context.Context) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.deadline = deadline
+	}
 }

@@ -65,7 +65,7 @@ func (s *session) step(ctx context.Context) (time.Duration, error) {
 	s.next.Seq++
 	next := s.next
 	s.mu.Unlock()
-	sent := time.Now() // before anything leaves: the permit counts from here
+	sent, extend := time.Now(), s.a.deps.Permit.Sending() // before anything leaves: the permit counts from here
 	// Short enough that another server is asked well before Timings.Lost.
 	call, cancel := context.WithTimeout(ctx, timings.Renew)
 	answer, err := s.a.deps.Uplink.Renew(call, next)
@@ -86,20 +86,18 @@ func (s *session) step(ctx context.Context) (time.Duration, error) {
 		// The answer to the renewal before was lost, and this one was not stored.
 		return timings.Renew / 10, nil
 	}
-	s.renewed(sent, answer)
+	extend(ctx)
+	s.renewed(answer)
 	return max(timings.Renew-time.Since(sent), timings.Renew/10), nil
 }
 
 // renewed notes a renewal that committed.
-func (s *session) renewed(sent time.Time, answer cluster.Session) {
+func (s *session) renewed(answer cluster.Session) {
 	s.mu.Lock()
 	s.now = answer
 	first := !s.opened
 	s.opened = true
 	s.mu.Unlock()
-	if s.a.deps.Permit != nil {
-		s.a.deps.Permit.Extend(sent.Add(s.a.cfg.Timings.Valid))
-	}
 	s.gate.met(time.Now())
 	if first {
 		s.a.log.Info("session opened", "incarnation", answer.Incarnation, "revision", answer.Revision)
@@ -111,14 +109,11 @@ func (s *session) renewed(sent time.Time, answer cluster.Session) {
 	}
 }
 
-// died fences the node: what is exclusive ends, nothing is started before the
-// cluster has said anew what belongs here. Running units stay.
+// died fences the node: nothing is started before the cluster has said anew what
+// belongs here. Running units stay; the permit ended before.
 func (s *session) died(answer cluster.Session) {
 	s.a.log.Warn("session was declared dead or replaced, opening a new one", "epoch", answer.Epoch)
 	s.gate.sessionDied()
-	if s.a.deps.Permit != nil {
-		s.a.deps.Permit.End()
-	}
 	s.mu.Lock()
 	s.begin()
 	s.mu.Unlock()

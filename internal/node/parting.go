@@ -8,7 +8,6 @@ import (
 	"argosy/internal/agent"
 	"argosy/internal/api/client"
 	"argosy/internal/cluster"
-	"argosy/internal/permit"
 	"argosy/internal/pki"
 )
 
@@ -22,40 +21,25 @@ var errParted = errors.New("this node parts from its cluster")
 // partMax is how long leaving waits for the cluster to do its part.
 const partMax = 30 * time.Second
 
-// uplink is the agent's way to the servers, with what else happens when a
-// session was renewed: the permit is extended, and a node that was removed
-// learns of it.
+// uplink is the agent's way to the servers; by it a node that was removed learns
+// of it.
 type uplink struct {
 	*client.NodeClient
-	valid   time.Duration
-	socket  string
 	removed chan struct{} // holds a value when the cluster has removed this node
 }
 
-func (d *Daemon) uplink(servers *client.Client, timings cluster.Timings) *uplink {
-	return &uplink{servers.WithNode(d.id), timings.Valid, PermitSocket, make(chan struct{}, 1)}
+func (d *Daemon) uplink(servers *client.Client) *uplink {
+	return &uplink{servers.WithNode(d.id), make(chan struct{}, 1)}
 }
 
-// PermitSocket is where the permit process listens.
-const PermitSocket = "/run/argosy/permit.sock"
-
-// PermitMarker stands while the node holds a permit.
-const PermitMarker = "/run/argosy/permit"
-
-// Renew renews the session. The permit counts from before the renewal was
-// sent: an answer can be late, and the leader counts from when it saw it.
+// Renew renews the session.
 func (u *uplink) Renew(ctx context.Context, session cluster.Session) (cluster.Session, error) {
-	sent, clockErr := permit.Now()
 	answer, err := u.NodeClient.Renew(ctx, session)
-	if cluster.KindOf(err) == cluster.NotFound && err != nil {
+	if cluster.KindOf(err) == cluster.NotFound {
 		select {
 		case u.removed <- struct{}{}:
 		default:
 		}
-	}
-	if err == nil && clockErr == nil {
-		// Without a permit process there is nothing that a permit protects.
-		_ = permit.Extend(ctx, u.socket, sent, u.valid)
 	}
 	return answer, err
 }

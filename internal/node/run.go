@@ -93,12 +93,13 @@ func (d *Daemon) runFormed(ctx context.Context) error {
 	servers := client.New(client.Config{Addresses: d.serverAddresses(), TLS: keeper.ClientTLS()})
 	defer servers.Close()
 	cell := &sliceCell{}
-	uplink := d.uplink(servers, c.Timings)
+	uplink := d.uplink(servers)
 	node := agent.New(agent.Config{
 		Node: d.id, Timings: c.Timings, Dir: d.cfg.Dir, BootID: bootID(),
 		Address: d.cfg.Address, Labels: d.cfg.Labels, Version: d.deps.Version,
 	}, agent.Deps{
 		Uplink: uplink, Manager: d.deps.Manager, Journal: d.deps.Journal, Log: d.deps.Log,
+		Permit:  permitProcess{PermitSocket, c.Timings.Valid},
 		OnSlice: func(slice cluster.Slice) { d.keepServers(servers, slice); cell.set(slice) },
 	})
 
