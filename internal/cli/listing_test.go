@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -171,13 +172,18 @@ t3  expired  1     2026-03-01T11:59:00Z  2026-03-01T11:00:00Z  -
 	}
 }
 
-func TestJSONIsTheAPIsOwn(t *testing.T) {
+func TestJSONIsTheAPIsOwnOfTheUnitsThatTheTableLists(t *testing.T) {
 	f := someCluster()
 	var got wire.List[wire.UnitView]
 	if err := json.Unmarshal([]byte(run(t, f, "argosy list-units -o json").out), &got); err != nil {
 		t.Fatal(err)
 	}
 	want, _ := f.Units(t.Context())
+	listed := strings.Fields(run(t, f, "argosy list-units -o name").out)
+	want.Items = slices.DeleteFunc(want.Items, func(view wire.UnitView) bool { return !slices.Contains(listed, string(view.Name)) })
+	if len(listed) == 0 || len(want.Items) != len(listed) {
+		t.Errorf("%d units for the names %v", len(want.Items), listed)
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -335,6 +341,7 @@ func TestStatusOfUnits(t *testing.T) {
 	f := someCluster()
 	f.units[0].Statuses[0].Result, f.units[0].Statuses[0].ExitCode = "exit-code", 203
 	f.units[0].Statuses[0].Log = []string{"bad: no such file"}
+	f.units[0].Problem = f.units[0].Statuses[0].Problem + " on node-3"
 	f.journals = map[string][]string{"hello.service": {"hello: up"}}
 	hash := string(hello(cluster.Inactive).Hash[:7])
 	got := run(t, f, "argosy status hello bad web@1")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"path"
+	"slices"
 	"strconv"
 	"time"
 
@@ -87,7 +88,9 @@ func unitListing(a *app, patterns *[]string) listing[unitRow] {
 			if known, err := b.Nodes(ctx); err == nil {
 				note(nodes, known.Items)
 			}
-			list.Items = matching(list.Items, *patterns)
+			list.Items = slices.DeleteFunc(matching(list.Items, *patterns), func(view wire.UnitView) bool {
+				return len(unitRows([]wire.UnitView{view}, nil)) == 0 // on no node, and waiting for none
+			})
 			return list, unitRows(list.Items, nodes), nil
 		},
 		change: func(change wire.Change) (any, []unitRow) {
@@ -192,7 +195,7 @@ func problemText(r unitRow) string {
 }
 
 func timeText(t time.Time) string {
-	if t.IsZero() {
+	if t.Unix() <= 0 { // also systemd's word for never
 		return ""
 	}
 	return t.UTC().Format(time.RFC3339)

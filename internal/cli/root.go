@@ -39,6 +39,12 @@ it runs the unit on one of the machines, and elsewhere when that machine dies.`,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		if a.flags.timeout <= 0 {
+			return &verbError{cmd.CommandPath(), misuse("--timeout %s: a request needs a time above zero", a.flags.timeout)}
+		}
+		return nil
+	}
 	root.SetIn(a.env.Stdin)
 	root.SetOut(a.env.Stdout)
 	root.SetErr(a.env.Stderr)

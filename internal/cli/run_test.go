@@ -39,6 +39,7 @@ func TestExitCodes(t *testing.T) {
 		"two ways to a cluster are misuse":           {line: "argosy --socket /s --context c status", want: 2},
 		"two ways to wait are misuse":                {line: "argosy stop --no-block --wait-timeout 1s x", want: 2},
 		"a negative wait is misuse":                  {line: "argosy stop --wait-timeout -1s x", want: 2},
+		"a request without time is misuse":           {line: "argosy --timeout 0 status", want: 2},
 		"nobody to ask needs --yes":                  {line: "argosy reset", want: 2},
 		"what the cluster refuses is 1":              {line: "argosy stop hello", fake: fake{fail: denied}, want: 1},
 		"a unit that is not to be found is 1":        {line: "argosy start nothere", want: 1},

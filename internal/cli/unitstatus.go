@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -133,9 +134,20 @@ func (a *app) printUnit(view wire.UnitView, nodes map[cluster.NodeID]wire.NodeVi
 	if len(view.Statuses) == 0 {
 		a.line("Active", "on no node")
 	}
-	if view.Problem != "" && (view.Placement == nil || view.Problem != view.Placement.Reason) {
+	if view.Problem != "" && !problemTold(view) {
 		a.line("Problem", "%s", table.Clean(view.Problem))
 	}
+}
+
+// problemTold reports whether the problem of a unit stands in what was printed of it
+// already: the reason of its placement, or the problem of one of its nodes.
+func problemTold(view wire.UnitView) bool {
+	if view.Placement != nil && view.Problem == view.Placement.Reason {
+		return true
+	}
+	return slices.ContainsFunc(view.Statuses, func(s cluster.Status) bool {
+		return s.Problem != "" && strings.HasPrefix(view.Problem, s.Problem)
+	})
 }
 
 func (a *app) printStatus(s cluster.Status, nodes map[cluster.NodeID]wire.NodeView, now time.Time) {

@@ -50,7 +50,7 @@ func checkBytes(name string, text []byte) *Error {
 	if len(text) > cluster.UnitTextMax {
 		return &Error{
 			File: name, Line: lineAt(text, cluster.UnitTextMax),
-			Reason: fmt.Sprintf("the file is %d bytes long; the limit is %d", len(text), cluster.UnitTextMax),
+			Reason: fmt.Sprintf("the file is too long; the limit is %d bytes", cluster.UnitTextMax),
 			Hint:   "the limit is passed on this line; keep data out of unit files",
 		}
 	}

@@ -32,7 +32,7 @@ func TestParseRefuses(t *testing.T) {
 		{"a byte order mark", "\xef\xbb\xbf[Unit]\n", "x.service:1: the file begins with a byte order mark (save it as UTF-8 without BOM)"},
 		{
 			"a file over the limit, which it states", "[Unit]\n#" + strings.Repeat("\n", cluster.UnitTextMax),
-			"x.service:262138: the file is 262152 bytes long; the limit is 262144 (the limit is passed on this line; keep data out of unit files)",
+			"x.service:262138: the file is too long; the limit is 262144 bytes (the limit is passed on this line; keep data out of unit files)",
 		},
 	}
 	for _, tt := range tests {

@@ -78,13 +78,16 @@ func New(cfg Config) *Client {
 	}
 	protocols.SetHTTP2(true)
 	if cfg.Socket != "" {
-		c.scheme, c.addresses = "http", []string{"argosy"}
+		c.scheme, c.addresses = "http", []string{daemonHost}
 		protocols.SetHTTP2(false)
 		protocols.SetUnencryptedHTTP2(true)
 	}
 	c.http = &http.Client{Transport: transport}
 	return c
 }
+
+// daemonHost stands for the daemon at a unix socket where a host is asked for.
+const daemonHost = "daemon"
 
 // SetAddresses replaces the servers to call.
 func (c *Client) SetAddresses(addresses []string) {
