@@ -458,6 +458,28 @@ func TestLeavingTakesEveryUnitAway(t *testing.T) {
 	})
 }
 
+func TestLeavingTakesAlsoWhatWasPutAside(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		for _, name := range []string{"slice.json", "memory.json"} {
+			if err := os.WriteFile(filepath.Join(m.dir, name), []byte("{"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m.start()
+		m.pass(time.Second)
+		m.stop()
+		if aside, _ := filepath.Glob(filepath.Join(m.dir, "*.corrupt")); len(aside) != 2 {
+			t.Fatalf("put aside: %v", aside)
+		}
+		if err := m.a.Leave(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if files, _ := os.ReadDir(m.dir); len(files) != 0 {
+			t.Errorf("files left: %v", files)
+		}
+	})
+}
+
 func TestTheNodeReportsItself(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *machine) {
 		m.start()

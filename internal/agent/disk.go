@@ -19,6 +19,7 @@ const (
 	sliceFile   = "slice.json"
 	memoryFile  = "memory.json"
 	diskVersion = 1
+	asideSuffix = ".corrupt" // of a file that could not be read
 )
 
 // disk keeps the slice and the converger's memory across restarts. Both are
@@ -93,7 +94,7 @@ func (d *disk) read(name string, into any) bool {
 func (d *disk) quarantine(name string, err error) {
 	d.a.log.Warn("file put aside, going on without it", "file", name, "err", err)
 	path := filepath.Join(d.a.cfg.Dir, name)
-	_ = os.Rename(path, path+".corrupt")
+	_ = os.Rename(path, path+asideSuffix)
 }
 
 // save writes both files if they changed.
@@ -129,10 +130,10 @@ func (d *disk) write(name string, value any) error {
 	return nil
 }
 
-// forget removes both files.
+// forget removes both files, and what was put aside.
 func (d *disk) forget() error {
 	var errs []error
-	for _, name := range []string{sliceFile, memoryFile} {
+	for _, name := range []string{sliceFile, memoryFile, sliceFile + asideSuffix, memoryFile + asideSuffix} {
 		if err := os.Remove(filepath.Join(d.a.cfg.Dir, name)); !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}
