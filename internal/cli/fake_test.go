@@ -110,18 +110,26 @@ func (f *fake) Nodes(context.Context) (wire.List[wire.NodeView], error) {
 	return wire.List[wire.NodeView]{Revision: 7, Items: f.nodes}, f.ask("nodes")
 }
 
-func (f *fake) PatchNode(_ context.Context, id cluster.NodeID, patch wire.NodePatch) (wire.NodeView, error) {
+// endless says so of a request that --timeout does not end.
+func endless(ctx context.Context) string {
+	if _, bounded := ctx.Deadline(); bounded {
+		return ""
+	}
+	return " without end"
+}
+
+func (f *fake) PatchNode(ctx context.Context, id cluster.NodeID, patch wire.NodePatch) (wire.NodeView, error) {
 	for _, node := range f.nodes {
 		if node.ID == id {
 			node.Labels = patch.Labels
-			return node, f.ask("patch %s %v", id.Short(), patch.Labels)
+			return node, f.ask("patch %s %v%s", id.Short(), patch.Labels, endless(ctx))
 		}
 	}
 	return wire.NodeView{}, f.ask("patch of nothing")
 }
 
-func (f *fake) RemoveNode(_ context.Context, id cluster.NodeID) error {
-	return f.ask("remove %s", id.Short())
+func (f *fake) RemoveNode(ctx context.Context, id cluster.NodeID) error {
+	return f.ask("remove %s%s", id.Short(), endless(ctx))
 }
 
 func (f *fake) Init(_ context.Context, r wire.InitRequest) (wire.Identity, error) {

@@ -49,7 +49,9 @@ func newNodeRm(a *app) *cobra.Command {
 				if err := a.confirm(yes, "Remove %s (%s, %s) from the cluster for good?", node.Name, node.ID.Short(), node.Health); err != nil {
 					return err
 				}
-				if err := b.RemoveNode(ctx, node.ID); err != nil {
+				request, cancel := a.request(ctx) // only now: a person may take long to answer
+				defer cancel()
+				if err := b.RemoveNode(request, node.ID); err != nil {
 					return err
 				}
 				a.notef("%s removed", node.Name)
@@ -74,7 +76,9 @@ func newNodeLabel(a *app) *cobra.Command {
 				return err
 			}
 			return a.withNode(cmd.Context(), args[0], func(ctx context.Context, b Backend, node wire.NodeView) error {
-				view, err := b.PatchNode(ctx, node.ID, wire.NodePatch{Labels: labels})
+				request, cancel := a.request(ctx)
+				defer cancel()
+				view, err := b.PatchNode(request, node.ID, wire.NodePatch{Labels: labels})
 				if err != nil {
 					return err
 				}
