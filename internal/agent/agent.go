@@ -26,7 +26,6 @@ import (
 
 	"argosy/internal/api/wire"
 	"argosy/internal/cluster"
-	"argosy/internal/loop"
 	"argosy/internal/systemd"
 )
 
@@ -63,7 +62,7 @@ type Config struct {
 	Timings cluster.Timings
 	// Dir is a folder of the agent's own that outlives a reboot.
 	Dir string
-	// BootID is the kernel's (see HostBootID).
+	// BootID is the kernel's name of this boot.
 	BootID string
 	// Address, Labels and Version are reported as they are; zero CPUs and
 	// Memory are asked of the host.
@@ -146,19 +145,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	return errors.Join(err, a.disk.save())
 }
 
-// Slice returns the newest slice, from a server or from disk.
-func (a *Agent) Slice() cluster.Slice { return a.slices.current() }
-
 // Session returns the node's session as of its last renewal.
 func (a *Agent) Session() cluster.Session { return a.session.current() }
-
-// Health returns how the agent's loops are doing.
-func (a *Agent) Health() []loop.Health {
-	return []loop.Health{
-		a.session.loop.Health(), a.slices.loop.Health(), a.worker.loop.Health(),
-		a.statuses.loop.Health(), a.report.loop.Health(), a.disk.loop.Health(),
-	}
-}
 
 // SetProblems sets what the node reports for an operator to act on.
 func (a *Agent) SetProblems(problems []string) { a.report.set(problems) }

@@ -4,20 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"os"
-	"strings"
 	"sync"
 	"time"
 
 	"argosy/internal/cluster"
 	"argosy/internal/loop"
 )
-
-// HostBootID returns the kernel's name of this boot.
-func HostBootID() (string, error) {
-	text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	return strings.TrimSpace(string(text)), err
-}
 
 func randomIncarnation() string {
 	var b [8]byte

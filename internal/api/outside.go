@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"log/slog"
 	"net/http"
 
 	"argosy/internal/api/client"
@@ -132,7 +131,6 @@ type WorkerDeps struct {
 	// IsServer tells whether a node is a server: those may read journals here.
 	IsServer     func(cluster.NodeID) bool
 	Leave, Reset func(context.Context) error
-	Log          *slog.Logger
 }
 
 // NewWorker serves the unix socket of a worker: what is not about this node

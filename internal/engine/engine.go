@@ -173,11 +173,6 @@ func (e *Engine) Leading() bool {
 // placing depends on has changed plan none.
 func (e *Engine) Plans() int64 { return e.plans.Load() }
 
-// Loops returns how the engine's loops are doing, for status pages.
-func (e *Engine) Loops() []loop.Health {
-	return []loop.Health{e.lead.Health(), e.servers.Health()}
-}
-
 // step is one round: look at the clock and the mirror, then lead or campaign.
 func (e *Engine) step(ctx context.Context) (time.Duration, error) {
 	if err := e.pace.Wait(ctx); err != nil {
@@ -195,8 +190,7 @@ func (e *Engine) step(ctx context.Context) (time.Duration, error) {
 	e.mu.Unlock()
 
 	if held.Revision != 0 {
-		again, err := e.leadRound(ctx, round{state: state, now: now, leader: held, since: since})
-		return again, err
+		return e.leadRound(ctx, round{state: state, now: now, leader: held, since: since})
 	}
 	return e.campaign(ctx, state, now)
 }

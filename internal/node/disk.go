@@ -20,11 +20,13 @@ import (
 //	cluster.json         the cluster's record
 //	servers.json         where servers were last reached
 //	member.json          "voter" on a server
-//	forming/             a key on its way to become an identity
+//	provisional/         what a node of a static list shows its peers until it
+//	                     is in the cluster
 //	authority.pem        the cluster's CA with its key; servers only
 //	etcd-authority.pem   etcd's own CA with its key; servers only
-//	etcd.json, etcd/     the store; servers only
+//	etcd*                the store, its settings and its certificates; servers only
 //	slice.json           what is placed here (package agent)
+//	memory.json          what was started of it in this boot (package agent)
 type disk struct{ dir string }
 
 func (d disk) path(name string) string { return filepath.Join(d.dir, name) }

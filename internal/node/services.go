@@ -34,7 +34,6 @@ const (
 // what is bound to it.
 const serviceTexts = `{{define "argosy.service"}}[Unit]
 Description=Argosy node daemon
-Documentation=man:argosy(1)
 Wants=network-online.target argosy-etcd.service argosy-permit.service
 After=network-online.target dbus.socket
 

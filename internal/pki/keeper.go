@@ -241,9 +241,6 @@ func (k *Keeper) Leaf() *x509.Certificate { return k.current().Leaf }
 // Expires returns when the current certificate does.
 func (k *Keeper) Expires() time.Time { return k.Leaf().NotAfter }
 
-// CAPEM returns the certificate of the cluster's authority.
-func (k *Keeper) CAPEM() []byte { return encodePEM("CERTIFICATE", k.ca.Raw) }
-
 func (k *Keeper) current() *tls.Certificate {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -100,9 +100,6 @@ func (b *Bus) Keep(ctx context.Context) error {
 	return err
 }
 
-// Health returns how the connection is doing.
-func (b *Bus) Health() loop.Health { return b.loop.Health() }
-
 // Changes implements systemd.Manager.
 func (b *Bus) Changes() <-chan []cluster.UnitName { return b.changes }
 
