@@ -138,7 +138,11 @@ var errDemoted = errors.New("this node is no server any more")
 // Which etcd members this server asks. Its own is the nearest, and follows a
 // change of etcd's leader within a second; a client that is spread over all
 // members notices a dead one only after ten (gRPC pings no faster). When the
-// own member gives no sign of life, all are asked, and then the own one again.
+// own member gives no sign of life, the others are asked, and then the own one
+// again. Not all: an own member that runs but does not hear etcd's leader (one
+// line is cut) would make every second or third call hang, and the engine of
+// this node, which may lead since its session is renewed through another
+// server, would plan nothing for as long as the line is cut.
 const (
 	membersEvery = 2 * time.Second
 	ownSilentMax = 12 * time.Second // two signs of life and a bit
@@ -157,7 +161,7 @@ func (d *Daemon) followMembers(ctx context.Context, control *Control, setEndpoin
 		if state == nil {
 			return membersEvery, nil
 		}
-		all, serves := memberEndpoints(state, d.id)
+		others, serves := otherMembers(state, d.id)
 		if !serves && len(state.Members) > 0 {
 			stop(errDemoted)
 			return loop.Never, nil
@@ -165,11 +169,11 @@ func (d *Daemon) followMembers(ctx context.Context, control *Control, setEndpoin
 		if control.Mirror.Age() > ownSilentMax && time.Since(since) > ownSilentMax {
 			own = !own
 		}
-		endpoints := all
-		if own {
+		endpoints := others
+		if own || len(others) == 0 {
 			endpoints = []string{d.clientURL()}
 		}
-		if !slices.Equal(endpoints, asked) && len(endpoints) > 0 {
+		if !slices.Equal(endpoints, asked) {
 			asked, since = endpoints, time.Now()
 			setEndpoints(endpoints)
 		}
@@ -182,11 +186,11 @@ func (d *Daemon) followMembers(ctx context.Context, control *Control, setEndpoin
 	return err
 }
 
-// memberEndpoints returns etcd's client addresses of the voters, and whether a
-// node is still a server. One whose record is missing, or begins anew as a
+// otherMembers returns etcd's client addresses of the other voters, and whether
+// a node is still a server. One whose record is missing, or begins anew as a
 // learner's, is not: its data belongs to a member that was removed. One that is
 // leaving serves on until it has left, since its vote may be needed for that.
-func memberEndpoints(state *cluster.State, self cluster.NodeID) (endpoints []string, serves bool) {
+func otherMembers(state *cluster.State, self cluster.NodeID) (endpoints []string, serves bool) {
 	addresses := map[cluster.NodeID]netip.Addr{}
 	for _, n := range state.Nodes {
 		addresses[n.Node.ID] = n.Report.Address
@@ -194,7 +198,7 @@ func memberEndpoints(state *cluster.State, self cluster.NodeID) (endpoints []str
 	for _, m := range state.Members {
 		voter := m.State == cluster.MemberVoter
 		serves = serves || m.Node == self && (voter || m.State == cluster.MemberLeaving)
-		if address := addresses[m.Node]; voter && address.IsValid() {
+		if address := addresses[m.Node]; voter && m.Node != self && address.IsValid() {
 			endpoints = append(endpoints, etcdURL(address, wire.PortEtcdClient))
 		}
 	}
