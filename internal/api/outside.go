@@ -40,6 +40,23 @@ func NewUnformed(deps UnformedDeps) http.Handler {
 	return mux
 }
 
+// NewStarting serves the unix socket of a node of a cluster until its daemon
+// has taken its role up. That may take long: a store that is alone waits for
+// its peers. Such a node must not be said to be in no cluster.
+func NewStarting(self cluster.NodeID, own cluster.Cluster, reset func(context.Context) error) http.Handler {
+	const starting = "the daemon of this node is starting, and waits for the store"
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+wire.PathStatus, func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, wire.Status{Formed: true, Node: self, Cluster: own, Voters: []wire.Voter{}, Problems: []string{starting}})
+	})
+	mux.HandleFunc("POST "+wire.PathReset, func(w http.ResponseWriter, r *http.Request) { servePart(w, r, reset) })
+	refuseForming(mux, func() cluster.ID { return own.ID })
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		writeProblem(w, cluster.Errorf(cluster.Unavailable, starting).WithHint("try again in a moment; if that lasts: are the other servers up?"))
+	})
+	return local(mux)
+}
+
 // NewUnformedRemote serves the network port of a node that waits for its
 // peers: they may ask whether it is in a cluster, and nothing else.
 func NewUnformedRemote(deps UnformedDeps) http.Handler {

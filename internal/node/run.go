@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -30,7 +31,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	// The unix sockets come first and stay: whatever else goes wrong, argosy
 	// status must be able to say so.
-	d.local.set(api.NewUnformed(d.unformedDeps()))
+	d.local.set(d.firstAnswers())
 	stop, err := d.listenLocal()
 	if err != nil {
 		return err
@@ -50,6 +51,18 @@ func (d *Daemon) Run(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// firstAnswers serves the unix sockets until the daemon knows its role.
+func (d *Daemon) firstAnswers() http.Handler {
+	if !pki.Exists(d.disk.identity()) {
+		return api.NewUnformed(d.unformedDeps())
+	}
+	var c cluster.Cluster
+	if _, err := d.disk.load("cluster.json", &c); err != nil {
+		d.deps.Log.Warn("the record of the cluster is lost", "err", err)
+	}
+	return api.NewStarting(d.id, c, d.Reset)
 }
 
 func (d *Daemon) unformedDeps() api.UnformedDeps {
