@@ -65,7 +65,7 @@ func (s *Server) unitJournal(w http.ResponseWriter, r *http.Request) {
 	peer := s.Peer(netip.AddrPortFrom(n.Report.Address, wire.PortAPI))
 	defer peer.Close()
 	out := newStreamWriter(w)
-	endJournal(out, peer.NodeJournal(r.Context(), q, func(line string) error { return out.send(wire.LogLine{Line: line}) }))
+	endJournal(out, peer.NodeJournal(r.Context(), q, func(m wire.LogLine) error { return out.send(m) }))
 }
 
 // journalNode finds the node whose journal is meant: the one asked for, or the
@@ -108,7 +108,8 @@ func serveOwnJournal(w http.ResponseWriter, r *http.Request, journal systemd.Jou
 
 func streamJournal(w http.ResponseWriter, r *http.Request, journal systemd.Journal, q client.JournalQuery) {
 	out := newStreamWriter(w)
-	// Lines are sent by one goroutine, signs of life by another's request.
+	// The journal is read by a goroutine of its own; this one sends, lines and
+	// signs of life.
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	lines := make(chan string)

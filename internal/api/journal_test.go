@@ -1,12 +1,16 @@
 package api
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/netip"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"argosy/internal/api/client"
 	"argosy/internal/api/wire"
@@ -109,4 +113,50 @@ func TestWhyThereIsNoJournal(t *testing.T) {
 			}
 		})
 	}
+}
+
+// oneConn is a listener of a single connection, for a bubble of simulated time.
+type oneConn struct {
+	net.Conn
+	taken atomic.Bool
+	ended chan struct{}
+}
+
+func (l *oneConn) Accept() (net.Conn, error) {
+	if l.taken.CompareAndSwap(false, true) {
+		return l.Conn, nil
+	}
+	<-l.ended
+	return nil, net.ErrClosed
+}
+
+func (l *oneConn) Close() error   { close(l.ended); return nil }
+func (l *oneConn) Addr() net.Addr { return l.LocalAddr() }
+
+// Whoever follows a journal hangs up after 20 s of silence: a unit that says
+// nothing must not look like a connection that broke, wherever the unit is.
+func TestAQuietJournalOfAnotherNodeShowsThatItLives(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		near, far := net.Pipe()
+		b.server.Peer = func(netip.AddrPort) *client.Client {
+			return client.New(client.Config{Socket: "a pipe", Dial: func(context.Context, string) (net.Conn, error) { return near, nil }})
+		}
+		other := newBench(t)
+		server := NewHTTPServer(other.server.Local(), b.server.Log)
+		t.Cleanup(func() { _ = server.Close() })
+		go func() { _ = server.Serve(&oneConn{Conn: far, ended: make(chan struct{})}) }()
+		b.put(placed("a.service", hello)...)
+		s := open[wire.LogLine](b, localRoot(), "/v1/units/a.service/journal?follow=true")
+		b.pass(time.Minute)
+		synctest.Wait()
+		if n := len(s.messages); n < 8 {
+			t.Errorf("%d signs of life in a minute", n)
+		}
+		other.runs("a.service")
+		for m := s.next(); !strings.Contains(m.Line, "hello from there"); m = s.next() {
+			if m.Error != nil {
+				t.Fatalf("the stream says %+v", m.Error)
+			}
+		}
+	})
 }

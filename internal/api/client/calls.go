@@ -129,15 +129,22 @@ type JournalQuery struct {
 // Journal calls each for every line; nil at the end of one that is not
 // followed.
 func (c *Client) Journal(ctx context.Context, q JournalQuery, each func(line string) error) error {
-	return c.journal(ctx, fill(wire.PathJournal, string(q.Unit)), q, each)
+	return c.journal(ctx, fill(wire.PathJournal, string(q.Unit)), q, func(m wire.LogLine) error {
+		if m.Alive {
+			return nil
+		}
+		return each(m.Line)
+	})
 }
 
-// NodeJournal reads a unit's journal on the node that the client calls.
-func (c *Client) NodeJournal(ctx context.Context, q JournalQuery, each func(line string) error) error {
+// NodeJournal reads a unit's journal on the node that the client calls. The
+// signs of life of a quiet journal are handed out too: whoever passes the lines
+// on must pass on that as well.
+func (c *Client) NodeJournal(ctx context.Context, q JournalQuery, each func(wire.LogLine) error) error {
 	return c.journal(ctx, fill(wire.PathNodeLog, string(q.Node), string(q.Unit)), q, each)
 }
 
-func (c *Client) journal(ctx context.Context, path string, q JournalQuery, each func(line string) error) error {
+func (c *Client) journal(ctx context.Context, path string, q JournalQuery, each func(wire.LogLine) error) error {
 	query := url.Values{"lines": {strconv.Itoa(q.Lines)}, "follow": {strconv.FormatBool(q.Follow)}}
 	if q.Node != "" {
 		query.Set("node", string(q.Node))
@@ -146,10 +153,7 @@ func (c *Client) journal(ctx context.Context, path string, q JournalQuery, each 
 		if p := line.Error; p != nil {
 			return cluster.Errorf(cluster.ParseKind(p.Code), "%s", p.Detail).WithHint(p.Hint)
 		}
-		if line.Alive {
-			return nil
-		}
-		return each(line.Line)
+		return each(line)
 	})
 }
 
