@@ -190,6 +190,6 @@ func (s *Server) serverSecrets(ctx context.Context, in *nodeInput) (*body[wire.S
 	}
 	s.Log.Info("handing a server's secrets to a node", "node", in.ID)
 	return &body[wire.ServerSecrets]{wire.ServerSecrets{
-		CA: s.Authority.PEM(), EtcdCA: s.EtcdAuthority.PEM(), InitialCluster: initial, MemberName: string(in.ID),
+		CA: s.Authority.PEM(), EtcdCA: s.EtcdAuthority.PEM(), InitialCluster: initial,
 	}}, nil
 }

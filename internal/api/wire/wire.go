@@ -15,7 +15,7 @@ import (
 
 // Port numbers of a node. There are no others.
 const (
-	PortAPI        = 7500 // every server: the API, mutual TLS
+	PortAPI        = 7500 // every node: the API on servers, the journal of its units on workers; mutual TLS
 	PortEtcdClient = 7501 // every server: etcd for the daemons of servers, mutual TLS
 	PortEtcdPeer   = 7502 // every server: etcd between servers, mutual TLS
 )
@@ -34,7 +34,7 @@ const (
 	PathNodes    = "/v1/nodes"                     // GET List[NodeView]
 	PathNode     = "/v1/nodes/{id}"                // GET NodeView, PATCH NodePatch, DELETE (remove for good)
 	PathUnits    = "/v1/units"                     // GET List[UnitView], POST SubmitRequest -> SubmitAnswer
-	PathUnit     = "/v1/units/{name}"              // GET UnitView (with text), DELETE
+	PathUnit     = "/v1/units/{name}"              // GET UnitView (with text)
 	PathDesired  = "/v1/units:desired"             // POST DesiredRequest -> DesiredAnswer (many units at once)
 	PathDestroy  = "/v1/units:destroy"             // POST NamesRequest -> DesiredAnswer
 	PathRestart  = "/v1/units:restart"             // POST NamesRequest -> DesiredAnswer
@@ -187,13 +187,12 @@ type CertAnswer struct {
 	Certificate []byte `json:"certificate"` // PEM
 }
 
-// ServerSecrets make a worker a server: the authorities' keys and the
-// certificates of its etcd member.
+// ServerSecrets make a worker a server. With the authorities' keys it makes the
+// certificates of its etcd member itself.
 type ServerSecrets struct {
 	CA             []byte `json:"ca"`             // PEM, certificate and key of the cluster's CA
 	EtcdCA         []byte `json:"etcdCA"`         // PEM, certificate and key of etcd's own CA
 	InitialCluster string `json:"initialCluster"` // etcd's name=url,…
-	MemberName     string `json:"memberName"`
 }
 
 // TokenRequest makes a join token.
