@@ -196,3 +196,18 @@ func TestAnUnknownTokenIsNotRevokedInSilence(t *testing.T) {
 		t.Errorf("%+v; tokens %v", problem, b.server.Mirror.State().Tokens)
 	}
 }
+
+func TestAUnitIsNamedOnceInARequest(t *testing.T) {
+	b := newBench(t)
+	b.put(placed("a.service", hello)...)
+	twice := []cluster.UnitName{"a.service", "a.service"}
+	for path, in := range map[string]any{
+		wire.PathDesired: wire.DesiredRequest{Names: twice, Desired: cluster.Loaded},
+		wire.PathRestart: wire.NamesRequest{Names: twice},
+		wire.PathDestroy: wire.NamesRequest{Names: twice},
+	} {
+		if p := b.call("POST", path, in, nil); p == nil || p.Code != "invalid" || p.Detail != "a.service stands in the request twice" {
+			t.Errorf("%s: %+v", path, p)
+		}
+	}
+}

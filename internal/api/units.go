@@ -84,7 +84,7 @@ func checkSubmission(units []wire.SubmitUnit) error {
 		switch {
 		case err != nil:
 		case seen[u.Name]:
-			err = cluster.Errorf(cluster.Invalid, "%s stands in the request twice", u.Name)
+			err = namedTwice(u.Name)
 		case u.Desired != "":
 			err = checkActivation(u.Name, u.Desired)
 		}
@@ -100,6 +100,10 @@ func checkSubmission(units []wire.SubmitUnit) error {
 		return cluster.Errorf(cluster.Invalid, "%s", strings.Join(reasons, "\n")).WithHint(hint)
 	}
 	return nil
+}
+
+func namedTwice(name cluster.UnitName) error {
+	return cluster.Errorf(cluster.Invalid, "%s stands in the request twice", name)
 }
 
 // checkActivation refuses what cannot be wanted of a unit.
@@ -231,7 +235,12 @@ func (s *Server) changeUnits(ctx context.Context, names []cluster.UnitName, deci
 		return nil, problemOf(err)
 	}
 	var changes []change
+	seen := map[cluster.UnitName]bool{}
 	for _, name := range names {
+		if seen[name] {
+			return nil, problemOf(namedTwice(name))
+		}
+		seen[name] = true
 		u, ok := findUnit(state, name)
 		if !ok {
 			return nil, problemOf(noUnit(name))
