@@ -61,20 +61,16 @@ func (s *Server) next(ctx context.Context, after cluster.Revision, pace *loop.Pa
 	return s.Mirror.State(), nil
 }
 
-// watch streams what changes, as users see it.
+// watch streams the whole state and then what changes, as users see it. A watch
+// cannot be resumed: the whole is one message, and there is no history here to
+// tell what is gone.
 func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
-	if _, err := parseAfter(r.URL.Query().Get("after")); err != nil {
-		writeProblem(w, err)
-		return
-	}
 	state, err := s.state()
 	if err != nil {
 		writeProblem(w, err)
 		return
 	}
 	out := newStreamWriter(w)
-	// A watch that resumes gets the whole state too: it is one message, and
-	// there is no history here to tell what is gone.
 	last := newViews(state, s.Health)
 	units, nodes := last.shown(), last.nodes()
 	if err := out.send(wire.Change{Revision: state.Revision, Full: true, Units: units, Nodes: nodes}); err != nil {

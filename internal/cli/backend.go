@@ -50,7 +50,7 @@ type Membership interface {
 type Streams interface {
 	// Watch calls each for every message until the stream ends: with nil if
 	// the server ended it, or with the error of each or of the connection.
-	Watch(ctx context.Context, after cluster.Revision, each func(wire.Change) error) error
+	Watch(ctx context.Context, each func(wire.Change) error) error
 	// Journal calls each for every line. It returns nil at the end of a
 	// journal that is not followed.
 	Journal(ctx context.Context, query client.JournalQuery, each func(line string) error) error

@@ -153,7 +153,7 @@ func (f *fake) CreateToken(_ context.Context, r wire.TokenRequest) (wire.TokenAn
 
 func (f *fake) RemoveToken(_ context.Context, id string) error { return f.ask("rmtoken %s", id) }
 
-func (f *fake) Watch(ctx context.Context, _ cluster.Revision, each func(wire.Change) error) error {
+func (f *fake) Watch(ctx context.Context, each func(wire.Change) error) error {
 	if err := f.ask("watch"); err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func (a *app) watch(ctx context.Context, b Backend, each func(wire.Change) error
 		if pace.Wait(ctx) != nil {
 			return nil
 		}
-		err := b.Watch(ctx, 0, func(change wire.Change) error {
+		err := b.Watch(ctx, func(change wire.Change) error {
 			begun, lost = true, false
 			own = each(change)
 			return own

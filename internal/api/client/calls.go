@@ -108,14 +108,10 @@ func (c *Client) Restart(ctx context.Context, names []cluster.UnitName) (answer 
 	return answer, c.call(ctx, request{method: http.MethodPost, path: wire.PathRestart, body: wire.NamesRequest{Names: names}}, &answer)
 }
 
-// Watch calls each for every change after a revision (0: the whole state
-// first). It returns nil when the server ends the stream: watch again.
-func (c *Client) Watch(ctx context.Context, after cluster.Revision, each func(wire.Change) error) error {
-	query := url.Values{}
-	if after > 0 {
-		query.Set("after", strconv.FormatInt(int64(after), 10))
-	}
-	return stream(ctx, c, request{method: http.MethodGet, path: wire.PathWatch, query: query}, each)
+// Watch calls each for the whole state and then for every change. It returns nil
+// when the server ends the stream: watch again.
+func (c *Client) Watch(ctx context.Context, each func(wire.Change) error) error {
+	return stream(ctx, c, request{method: http.MethodGet, path: wire.PathWatch}, each)
 }
 
 // JournalQuery says which lines of a unit's journal are wanted.

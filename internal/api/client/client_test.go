@@ -179,7 +179,7 @@ func TestHowAStreamEnds(t *testing.T) {
 				defer cancel()
 				var seen []cluster.Revision
 				began := time.Now()
-				err := c.Watch(ctx, 0, func(m wire.Change) error {
+				err := c.Watch(ctx, func(m wire.Change) error {
 					seen = append(seen, m.Revision)
 					if tt.cancel && len(seen) == 2 {
 						cancel()

@@ -39,7 +39,7 @@ const (
 	PathDestroy  = "/v1/units:destroy"             // POST NamesRequest -> DesiredAnswer
 	PathRestart  = "/v1/units:restart"             // POST NamesRequest -> DesiredAnswer
 	PathJournal  = "/v1/units/{name}/journal"      // GET stream of LogLine; ?lines= &follow= &node=
-	PathWatch    = "/v1/watch"                     // GET stream of Change; ?after=
+	PathWatch    = "/v1/watch"                     // GET stream of Change
 	PathRenew    = "/v1/nodes/{id}/session"        // POST cluster.Session -> cluster.Session
 	PathReport   = "/v1/nodes/{id}/report"         // PUT cluster.Report
 	PathStatuses = "/v1/nodes/{id}/statuses"       // POST StatusUpdate
@@ -212,7 +212,8 @@ type NodePatch struct {
 	Labels map[string]string `json:"labels"`
 }
 
-// SubmitRequest hands units to the cluster, all or none.
+// SubmitRequest hands units to the cluster. None is stored unless all are legal;
+// those that fit into one transaction of the store are stored all or none.
 type SubmitRequest struct {
 	Units []SubmitUnit `json:"units"`
 	// Replace allows a text that differs from the stored one.
@@ -247,7 +248,8 @@ type NamesRequest struct {
 	Names []cluster.UnitName `json:"names"`
 }
 
-// DesiredRequest sets the desired state of units, all or none.
+// DesiredRequest sets the desired state of units that exist: nothing is changed
+// if one does not. As SubmitRequest, all or none within one transaction.
 type DesiredRequest struct {
 	Names   []cluster.UnitName `json:"names"`
 	Desired cluster.Desired    `json:"desired"`
@@ -269,8 +271,7 @@ type LogLine struct {
 }
 
 // Change is one message of the watch: units and nodes that changed, whole, or
-// are gone, all as of Revision. The first message is the state itself
-// (Full), unless ?after= names a revision that is still known.
+// are gone, all as of Revision. The first message is the state itself (Full).
 type Change struct {
 	Revision  cluster.Revision   `json:"revision"`
 	Full      bool               `json:"full,omitempty"`
