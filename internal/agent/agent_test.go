@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"argosy/internal/agent"
 	"argosy/internal/cluster"
 	"argosy/internal/loop"
 	"argosy/internal/systemd"
@@ -494,6 +495,22 @@ func TestTheNodeReportsItself(t *testing.T) {
 		m.pass(time.Hour)
 		if len(m.hub.reports) != n {
 			t.Error("an unchanged report was sent again")
+		}
+	})
+}
+
+func TestWhatWasWrongBeforeTheSessionIsInTheFirstReport(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.prepare = func(a *agent.Agent) { a.SetProblems([]string{"the file differs"}) }
+		m.hub.delay = time.Second
+		m.start()
+		m.pass(500 * time.Millisecond)
+		if n := len(m.hub.reports); n != 0 {
+			t.Errorf("%d reports before there is a session", n)
+		}
+		m.pass(5 * time.Second)
+		if n := len(m.hub.reports); n != 1 || len(m.hub.reports[0].Problems) != 1 {
+			t.Errorf("reports %+v", m.hub.reports)
 		}
 	})
 }

@@ -176,6 +176,8 @@ type machine struct {
 	fake *systemdtest.Fake
 	// manager is what the daemon is given; nil: the fake.
 	manager systemd.Manager
+	// prepare is called with each agent before it runs; may be nil.
+	prepare func(*agent.Agent)
 	dir     string
 	boot    int
 	stop    func()
@@ -203,6 +205,9 @@ func (m *machine) start() {
 	m.a = agent.New(agent.Config{
 		Node: "n1", Timings: cluster.DefaultTimings(), Dir: m.dir, BootID: fmt.Sprint("boot", m.boot), Version: "test",
 	}, agent.Deps{Uplink: m.hub, Manager: manager, Journal: m.fake, Permit: &m.permits})
+	if m.prepare != nil {
+		m.prepare(m.a)
+	}
 	ctx, cancel := context.WithCancel(m.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- m.a.Run(ctx) }()

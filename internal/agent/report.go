@@ -20,6 +20,7 @@ type reporter struct {
 
 	mu       sync.Mutex
 	problems []string
+	begun    bool // a session was opened, so the node is known
 	due      bool
 }
 
@@ -37,15 +38,15 @@ func (r *reporter) set(problems []string) {
 		return
 	}
 	r.problems = slices.Clone(problems)
-	r.due = true
+	r.due = r.due || r.begun
 	r.loop.Wake()
 }
 
-// resend has the report sent once more.
+// resend has the report sent once more, and the first time.
 func (r *reporter) resend() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.due = true
+	r.begun, r.due = true, true
 	r.loop.Wake()
 }
 

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"crypto/tls"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -85,13 +84,15 @@ func (s *Server) current(ctx context.Context) (*cluster.State, error) {
 }
 
 func checkAdmitRequest(req wire.AdmitRequest) error {
-	switch {
-	case len(req.Node) != 32:
-		return cluster.Errorf(cluster.Invalid, "node ID %.40q does not have 32 digits", req.Node)
-	case req.Name == "" || len(req.Name) > 63:
-		return cluster.Errorf(cluster.Invalid, "a node's name has 1 to 63 characters")
-	case !req.Address.IsValid() || req.Address == netip.IPv4Unspecified():
-		return cluster.Errorf(cluster.Invalid, "the node gives no address that others could reach")
+	if err := cluster.CheckNodeID(req.Node); err != nil {
+		return err
+	}
+	if err := cluster.CheckNodeName(req.Name); err != nil {
+		return err
+	}
+	if !req.Address.IsValid() || req.Address.IsUnspecified() {
+		return cluster.Errorf(cluster.Invalid, "the node gives no address that others could reach").
+			WithHint("argosy join --address IP")
 	}
 	return nil
 }

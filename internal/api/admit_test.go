@@ -158,6 +158,16 @@ func TestWhoIsNotAdmitted(t *testing.T) {
 			n.node = "short"
 			return n, b.token(address, cluster.Token{Uses: 1, Expires: soon()})
 		}, cluster.Invalid, "32"},
+		{"under an ID that is the way to another record", func(t *testing.T, b *bench, address string) (newcomer, pki.Token) {
+			n := newNewcomer(t, "3")
+			n.node = cluster.NodeID("../units/" + strings.Repeat("3", 23))
+			return n, b.token(address, cluster.Token{Uses: 1, Expires: soon()})
+		}, cluster.Invalid, "hexadecimal"},
+		{"under a name that would draw on a terminal", func(t *testing.T, b *bench, address string) (newcomer, pki.Token) {
+			n := newNewcomer(t, "3")
+			n.name = "a\x1b[2J"
+			return n, b.token(address, cluster.Token{Uses: 1, Expires: soon()})
+		}, cluster.Invalid, "no host name"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t)

@@ -49,6 +49,27 @@ func TestUnitNames(t *testing.T) {
 	}
 }
 
+func TestNodeIDsAndNames(t *testing.T) {
+	digits := strings.Repeat("0123456789abcdef", 2)
+	for id, legal := range map[string]bool{
+		digits: true, "": false, digits[1:]: false, digits + "0": false,
+		strings.ToUpper(digits): false, "/" + digits[1:]: false, " " + digits[1:]: false,
+	} {
+		if err := cluster.CheckNodeID(cluster.NodeID(id)); (err == nil) != legal {
+			t.Errorf("ID %q: %v", id, err)
+		}
+	}
+	for name, legal := range map[string]bool{
+		"node-1": true, "n.example.org": true, "7": true, strings.Repeat("x", 63): true,
+		"": false, strings.Repeat("x", 64): false, "-a": false, "a-": false, "a b": false, "a_b": false, "nöde": false, "a\n": false,
+	} {
+		err := cluster.CheckNodeName(name)
+		if (err == nil) != legal || err != nil && cluster.HintOf(err) == "" {
+			t.Errorf("name %q: %v", name, err)
+		}
+	}
+}
+
 func TestPartsOfAUnitName(t *testing.T) {
 	type parts struct {
 		stem, prefix, instance string

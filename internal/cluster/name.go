@@ -128,3 +128,32 @@ func (id NodeID) Short() string {
 	}
 	return string(id)
 }
+
+// nodeIDLen is how many digits a node ID has (machine-id(5)).
+const nodeIDLen = 32
+
+// CheckNodeID returns an Invalid error unless id is 32 lower-case hexadecimal
+// digits.
+func CheckNodeID(id NodeID) error {
+	if len(id) != nodeIDLen || strings.Trim(string(id), "0123456789abcdef") != "" {
+		return Errorf(Invalid, "node ID %.40q is not 32 hexadecimal digits", string(id))
+	}
+	return nil
+}
+
+// NodeNameMax is the longest legal name of a node in bytes.
+const NodeNameMax = 63
+
+// CheckNodeName returns an Invalid error unless name is a legal host name (RFC
+// 1123): letters, digits, '-' and '.', with no '-' at either end.
+func CheckNodeName(name string) error {
+	legal := name != "" && len(name) <= NodeNameMax && name[0] != '-' && name[len(name)-1] != '-'
+	for _, r := range name {
+		legal = legal && (r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.')
+	}
+	if !legal {
+		return Errorf(Invalid, "%.80q is no host name", name).
+			WithHint("1 to 63 letters, digits, '-' and '.': set Name= in /etc/argosy/argosy.conf, or another host name")
+	}
+	return nil
+}

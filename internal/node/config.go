@@ -105,6 +105,14 @@ func LoadConfig(path string) (Config, error) {
 	return cfg, parseConfig(path, text, &cfg)
 }
 
+// problems are what an operator should know of a configuration in a cluster.
+func (c Config) problems(of cluster.Cluster) []string {
+	if c.TimingsSet && c.Timings != of.Timings {
+		return []string{"the timings in " + ConfigPath + " are not those of the cluster, which count"}
+	}
+	return nil
+}
+
 // parseConfig applies a file's text to cfg.
 func parseConfig(path string, text []byte, cfg *Config) error {
 	file, err := unitfile.Parse(path, text)
@@ -134,20 +142,8 @@ func parseConfig(path string, text []byte, cfg *Config) error {
 }
 
 func setName(cfg *Config, value string) error {
-	return checkNodeName(value, func() { cfg.Name = value })
-}
-
-// checkNodeName calls set if the name is a legal host name (RFC 1123).
-func checkNodeName(name string, set func()) error {
-	legal := name != "" && len(name) <= 63 && name[0] != '-' && name[len(name)-1] != '-'
-	for _, r := range name {
-		legal = legal && (r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.')
-	}
-	if !legal {
-		return fmt.Errorf("%.80q is no host name", name)
-	}
-	set()
-	return nil
+	cfg.Name = value
+	return cluster.CheckNodeName(value)
 }
 
 func setAddress(cfg *Config, value string) error {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"argosy/internal/cluster"
 )
 
 func TestABadLineOfTheConfigurationIsRefusedWithFileLineAndReason(t *testing.T) {
@@ -76,6 +78,25 @@ Lost=5s
 	}
 	if !cfg.TimingsSet || cfg.Timings.Renew != time.Second || cfg.Timings.Lost != 5*time.Second {
 		t.Errorf("a key changes single values of the profile: %+v", cfg.Timings)
+	}
+}
+
+func TestAFileThatDiffersFromTheClusterIsAProblemOfTheNode(t *testing.T) {
+	of := cluster.Cluster{Timings: cluster.FastTimings()}
+	for _, tt := range []struct {
+		name string
+		cfg  Config
+		want int // problems
+	}{
+		{"a file without timings takes the cluster's", Config{Timings: cluster.DefaultTimings()}, 0},
+		{"a file with the cluster's timings", Config{Timings: cluster.FastTimings(), TimingsSet: true}, 0},
+		{"a file with others", Config{Timings: cluster.WideTimings(), TimingsSet: true}, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := tt.cfg.problems(of); len(got) != tt.want {
+				t.Errorf("problems: %q", got)
+			}
+		})
 	}
 }
 

@@ -19,12 +19,11 @@ func machineID() (cluster.NodeID, error) {
 		return "", cluster.Errorf(cluster.Invalid, "this host has no machine ID: %w", err).
 			WithHint("run: systemd-machine-id-setup")
 	}
-	id := strings.TrimSpace(string(text))
-	if len(id) != 32 || strings.Trim(id, "0123456789abcdef") != "" {
-		return "", cluster.Errorf(cluster.Invalid, "/etc/machine-id holds %q, not 32 hexadecimal digits", id).
-			WithHint("run: systemd-machine-id-setup")
+	id := cluster.NodeID(strings.TrimSpace(string(text)))
+	if err := cluster.CheckNodeID(id); err != nil {
+		return "", cluster.Errorf(cluster.Invalid, "/etc/machine-id: %w", err).WithHint("run: systemd-machine-id-setup")
 	}
-	return cluster.NodeID(id), nil
+	return id, nil
 }
 
 // ownAddress returns the address that other nodes reach this host at: that of

@@ -95,9 +95,6 @@ func (d *Daemon) runFormed(ctx context.Context) error {
 	if _, err := d.disk.load("cluster.json", &c); err != nil {
 		return err
 	}
-	if d.cfg.TimingsSet && c.Timings != d.cfg.Timings {
-		d.deps.Log.Warn("the timings in the configuration are not those of the cluster; the cluster's count")
-	}
 	listener, err := d.listenTCP()
 	if err != nil {
 		return err
@@ -115,6 +112,7 @@ func (d *Daemon) runFormed(ctx context.Context) error {
 		Permit:  permitProcess{PermitSocket, c.Timings.Valid},
 		OnSlice: func(slice cluster.Slice) { d.keepServers(servers, slice); cell.set(slice) },
 	})
+	node.SetProblems(d.cfg.problems(c))
 
 	group, running := errgroup.WithContext(ctx)
 	// Roles before the agent: on a server, the agent's first call is answered
