@@ -144,6 +144,15 @@ func (l *Lab) form(ctx context.Context, nodes []*Node) error {
 	ctx, cancel := context.WithTimeout(ctx, formMax)
 	defer cancel()
 	start := time.Now()
+	nodes, err := inClusterFirst(nodes, func(n *Node) (bool, error) {
+		c := n.client()
+		defer c.Close()
+		status, err := n.waitDaemon(ctx, c)
+		return status.Formed, err
+	})
+	if err != nil {
+		return err
+	}
 	first := nodes[0].client()
 	defer first.Close()
 	status, err := nodes[0].waitDaemon(ctx, first)
@@ -188,6 +197,25 @@ func waitRoles(ctx context.Context, nodes []*Node) error {
 			return cluster.Errorf(cluster.Unavailable, "after %s %d of %d servers serve", formMax, serving, votersFor(len(nodes)))
 		}
 	}
+}
+
+// inClusterFirst puts the nodes that are in a cluster before those that are in
+// none. The first node need not be in one: it may have left, and forming a
+// cluster on it then would part the lab in two.
+func inClusterFirst[N any](nodes []N, inCluster func(N) (bool, error)) ([]N, error) {
+	var in, out []N
+	for _, n := range nodes {
+		formed, err := inCluster(n)
+		switch {
+		case err != nil:
+			return nil, err
+		case formed:
+			in = append(in, n)
+		default:
+			out = append(out, n)
+		}
+	}
+	return append(in, out...), nil
 }
 
 // joinNode makes a node join, unless it has.
