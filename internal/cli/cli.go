@@ -72,6 +72,9 @@ func Run(ctx context.Context, args []string, env Env) int {
 	if _, ours := errors.AsType[*verbError](err); err != nil && !ours {
 		err = misuse("%s", err) // cobra's own checks of the command line
 	}
+	if err == nil && a.unwritten != nil {
+		err = fmt.Errorf("write the output: %w", a.unwritten)
+	}
 	return a.report(err)
 }
 
@@ -80,6 +83,8 @@ type app struct {
 	env   Env
 	name  string // argosy or fleetctl
 	flags globalFlags
+	// unwritten is why some of what was asked for could not be written.
+	unwritten error
 }
 
 // fleet reports whether the verbs are to look like fleetctl's.
@@ -124,7 +129,11 @@ func (a *app) request(ctx context.Context) (context.Context, context.CancelFunc)
 }
 
 // printf writes what was asked for.
-func (a *app) printf(format string, args ...any) { fmt.Fprintf(a.env.Stdout, format, args...) }
+func (a *app) printf(format string, args ...any) {
+	if _, err := fmt.Fprintf(a.env.Stdout, format, args...); err != nil && a.unwritten == nil {
+		a.unwritten = err
+	}
+}
 
 // notef writes progress: a line for a person.
 func (a *app) notef(format string, args ...any) { fmt.Fprintf(a.env.Stderr, format+"\n", args...) }

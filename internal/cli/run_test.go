@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -63,6 +65,25 @@ func TestExitCodes(t *testing.T) {
 				checkMisuse(t, got)
 			}
 		})
+	}
+}
+
+// fullDisk takes nothing.
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
+
+func TestOutputThatIsNotWrittenIsNoSuccess(t *testing.T) {
+	for _, line := range []string{"argosy list-units", "argosy list-units -o json", "argosy cat hello", "argosy version"} {
+		var said strings.Builder
+		code := Run(t.Context(), strings.Fields(line), Env{
+			Stdin: strings.NewReader(""), Stdout: fullDisk{}, Stderr: &said,
+			Getenv: func(string) string { return "" }, IsTerminal: func(any) bool { return false }, Now: testNow,
+			Dial: func(context.Context, contexts.Context) (Backend, error) { return someCluster(), nil },
+		})
+		if code != exitRefused || !strings.Contains(said.String(), "no space left on device") {
+			t.Errorf("%s: exit %d, %q", line, code, said.String())
+		}
 	}
 }
 
