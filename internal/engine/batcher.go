@@ -103,3 +103,19 @@ func (b *batcher[T]) do(ctx context.Context, value T) (T, error) {
 		return none, cluster.Errorf(cluster.Unknown, "the store did not answer in time: %w", ctx.Err())
 	}
 }
+
+// waves splits a batch so that each wave holds one request of a node at most,
+// those of one node in their order.
+func waves[T any](batch []*request[T], nodeOf func(T) cluster.NodeID) [][]*request[T] {
+	var out [][]*request[T]
+	before := map[cluster.NodeID]int{} // requests of the node so far
+	for _, r := range batch {
+		n := before[nodeOf(r.value)]
+		before[nodeOf(r.value)]++
+		if n == len(out) {
+			out = append(out, nil)
+		}
+		out[n] = append(out[n], r)
+	}
+	return out
+}

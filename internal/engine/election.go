@@ -73,7 +73,7 @@ func (e *Engine) campaign(ctx context.Context, state *cluster.State, now time.Ti
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
-	case cluster.KindOf(err) == cluster.Unknown && err != nil:
+	case cluster.KindOf(err) == cluster.Unknown:
 		e.term.tried = leader
 		return 0, err
 	case err != nil:

@@ -71,19 +71,8 @@ type renewal struct {
 // commit commits a batch. Of several renewals of one node each is committed,
 // in turn.
 func (s *Sessions) commit(ctx context.Context, batch []*request[cluster.Session]) {
-	for len(batch) > 0 {
-		var wave, rest []*request[cluster.Session]
-		seen := map[cluster.NodeID]bool{}
-		for _, r := range batch {
-			if seen[r.value.Node] {
-				rest = append(rest, r)
-			} else {
-				seen[r.value.Node] = true
-				wave = append(wave, r)
-			}
-		}
+	for _, wave := range waves(batch, func(v cluster.Session) cluster.NodeID { return v.Node }) {
 		s.commitWave(ctx, wave)
-		batch = rest
 	}
 }
 
@@ -131,15 +120,23 @@ func (s *Sessions) try(ctx context.Context, txn store.Txn) (cluster.Revision, bo
 
 // alone commits one renewal after the batch it was in was refused.
 func (s *Sessions) alone(ctx context.Context, r renewal, refused cluster.Revision) {
-	rev, ok, err := s.try(ctx, store.Txn{If: r.write().conds, Then: r.write().ops})
+	if rev, answered := s.single(ctx, r); !answered {
+		s.again(ctx, r, max(rev, refused))
+	}
+}
+
+// single commits one renewal and answers it, unless something was in its way,
+// as of a revision.
+func (s *Sessions) single(ctx context.Context, r renewal) (rev cluster.Revision, answered bool) {
+	w := r.write()
+	rev, ok, err := s.try(ctx, store.Txn{If: w.conds, Then: w.ops})
 	switch {
 	case err != nil:
 		r.req.answer(cluster.Session{}, err)
 	case ok:
 		s.done(r, rev)
-	default:
-		s.again(ctx, r, max(rev, refused))
 	}
+	return rev, err != nil || ok
 }
 
 // again commits one renewal once more, computed from what was in its way.
@@ -150,13 +147,7 @@ func (s *Sessions) again(ctx context.Context, r renewal, refused cluster.Revisio
 	if !ok {
 		return
 	}
-	rev, ok, err := s.try(ctx, store.Txn{If: r.write().conds, Then: r.write().ops})
-	switch {
-	case err != nil:
-		r.req.answer(cluster.Session{}, err)
-	case ok:
-		s.done(r, rev)
-	default:
+	if _, answered := s.single(ctx, r); !answered {
 		r.req.answer(cluster.Session{}, cluster.Errorf(cluster.Unavailable, "the session of node %s changed meanwhile", r.next.Node.Short()))
 	}
 }

@@ -77,19 +77,8 @@ func (s *Statuses) Update(ctx context.Context, node cluster.NodeID, update wire.
 // commit commits updates. Those of one node are committed in turn: a later one
 // builds on what an earlier one wrote.
 func (s *Statuses) commit(ctx context.Context, batch []*request[nodeUpdate]) {
-	for len(batch) > 0 {
-		var wave, rest []*request[nodeUpdate]
-		seen := map[cluster.NodeID]bool{}
-		for _, r := range batch {
-			if seen[r.value.node] {
-				rest = append(rest, r)
-			} else {
-				seen[r.value.node] = true
-				wave = append(wave, r)
-			}
-		}
+	for _, wave := range waves(batch, func(v nodeUpdate) cluster.NodeID { return v.node }) {
 		s.commitWave(ctx, wave)
-		batch = rest
 	}
 }
 
