@@ -1,6 +1,6 @@
 // Package audit is the list of what must always be true of a cluster. It is
-// checked after every step of the simulator, before every commit of the
-// leader, and by "argosy doctor" on a live cluster.
+// checked after every step of the simulator and before every commit of the
+// leader.
 package audit
 
 import (
