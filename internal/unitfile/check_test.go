@@ -56,6 +56,9 @@ func TestCheck(t *testing.T) {
 		{"two ExecStart of a oneshot", "a.service", "[Service]\nType=oneshot\nExecStart=/bin/a\nExecStart=/bin/b\n", nil},
 		{"a oneshot that restarts always", "a.service", "[Service]\nType=oneshot\nExecStart=/bin/a\nRestart=always\n", []string{
 			"line 4: error: Restart=always cannot be combined with Type=oneshot (Restart=on-failure can be combined with it)"}},
+		{"a unit that nobody may stop", "a.service", "[Unit]\nRefuseManualStop=yes\n[Service]\nExecStart=/bin/a\n", []string{"line 2: warning: with RefuseManualStop=, the cluster can never stop, move or destroy the unit (take it out)"}},
+		{"a unit that may be stopped", "a.service", "[Unit]\nRefuseManualStop=no\n[Service]\nExecStart=/bin/a\n", nil},
+		{"a unit that only others may start", "a.service", "[Unit]\nRefuseManualStart=1\n[Service]\nExecStart=/bin/a\n", []string{"line 2: warning: with RefuseManualStart=, the cluster cannot start the unit (it can be loaded, for other units to start)"}},
 		{"a bus service without a bus name", "a.service", "[Service]\nType=dbus\nExecStart=/bin/a\n", []string{"line 2: error: Type=dbus needs a BusName="}},
 		{"a mistyped type", "a.service", "[Service]\nType=one-shot\nExecStart=/bin/a\n", []string{
 			"line 2: warning: Type=one-shot is not known to systemd, which will ignore it (did you mean Type=oneshot?)"}},

@@ -13,6 +13,7 @@ func checkContent(r *report, name cluster.UnitName, f *File) {
 		r.errorf(1, "", "the file is empty, and systemd takes a unit with an empty file for masked")
 		return
 	}
+	checkRefusals(r, f)
 	switch name.Type() {
 	case "service":
 		checkService(r, f)
@@ -29,6 +30,18 @@ func checkContent(r *report, name cluster.UnitName, f *File) {
 		checkWhere(r, name, f, "Mount")
 	case "automount":
 		checkWhere(r, name, f, "Automount")
+	}
+}
+
+// checkRefusals warns of a unit that systemd will not let the cluster stop: it
+// can be neither destroyed nor moved, and runs twice after its node was lost.
+// systemd itself takes such files, so they are not refused.
+func checkRefusals(r *report, f *File) {
+	if on, _ := ParseBool(f.Value("Unit", "RefuseManualStop")); on {
+		r.warnf(f.Line("Unit", "RefuseManualStop"), "take it out", "with RefuseManualStop=, the cluster can never stop, move or destroy the unit")
+	}
+	if on, _ := ParseBool(f.Value("Unit", "RefuseManualStart")); on {
+		r.warnf(f.Line("Unit", "RefuseManualStart"), "it can be loaded, for other units to start", "with RefuseManualStart=, the cluster cannot start the unit")
 	}
 }
 
