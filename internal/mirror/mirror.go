@@ -33,6 +33,7 @@ type Mirror struct {
 	mu       sync.Mutex
 	tables   tables
 	revision cluster.Revision
+	relist   bool          // the history since revision is gone: read everything anew
 	fresh    time.Time     // when the last batch came
 	advanced chan struct{} // closed and replaced at each new revision
 	ended    chan struct{} // closed when Run has returned
@@ -84,12 +85,12 @@ func (m *Mirror) follow(ctx context.Context) error {
 }
 
 // resume returns the revision to watch from, after listing everything if
-// nothing was listed yet.
+// nothing was listed yet, or must be again.
 func (m *Mirror) resume(ctx context.Context) (cluster.Revision, error) {
 	m.mu.Lock()
-	have := m.revision
+	have, relist := m.revision, m.relist
 	m.mu.Unlock()
-	if have > 0 {
+	if have > 0 && !relist {
 		return have, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, StallMax)
@@ -125,14 +126,14 @@ func next(ctx context.Context, watch store.Watch) (store.Batch, error) {
 func (m *Mirror) forget() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.revision = 0
+	m.relist = true
 }
 
 // replace makes the mirror hold exactly the items.
 func (m *Mirror) replace(items []store.Item, rev cluster.Revision) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.tables = newTables()
+	m.tables, m.relist = newTables(), false
 	clear(m.problems)
 	for _, item := range items {
 		m.put(item)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -129,6 +130,44 @@ func TestHistoryThatWasCompactedAwayIsReadAnew(t *testing.T) {
 		if got := fmt.Sprint(state.Units[0].Name, state.Units[1].Name); len(state.Units) != 2 || got != "b.servicec.service" {
 			t.Errorf("after compaction: %+v", state.Units)
 		}
+	})
+}
+
+// What is held stays as it is, its revision too, while it cannot be read anew.
+func TestTheRevisionStaysWhileHistoryIsReadAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := memstore.New()
+		var line memstore.Partition
+		var unreadable atomic.Bool
+		m := start(t, shared.ClientWith(func(ctx context.Context, operation string) memstore.Outcome {
+			if operation == "list" && unreadable.Load() {
+				return memstore.Refuse
+			}
+			return line.Fault(ctx, operation)
+		}))
+		s := shared.Client()
+		held := put(t, s, store.PutUnit(unit("a.service")))
+		if _, err := m.Wait(t.Context(), held-1); err != nil {
+			t.Fatal(err)
+		}
+		line.Cut()
+		advance(t, time.Second)
+		put(t, s, store.PutUnit(unit("b.service")))
+		last := put(t, s, store.PutUnit(unit("c.service")))
+		advance(t, mirror.StallMax+time.Second) // the watch is given up
+		if err := s.Compact(t.Context(), last); err != nil {
+			t.Fatal(err)
+		}
+		unreadable.Store(true)
+		line.Heal()
+		advance(t, 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if state, err := m.Wait(ctx, held-1); err != nil || state.Revision != held {
+			t.Errorf("while nothing can be read, revision %d is waited for in vain: %v", held, err)
+		}
+		unreadable.Store(false)
+		waitFor(t, m, last)
 	})
 }
 
