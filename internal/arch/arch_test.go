@@ -271,13 +271,14 @@ func TestErrorTextsSayWhatWasDone(t *testing.T) {
 }
 
 func TestNoFileNamesAPathOfTheMachineItWasWrittenOn(t *testing.T) {
-	here, err := filepath.Abs("../../..")
+	here, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if here == "/" {
-		t.Log("the repository lies at the top of the file system; its folder's name is no hint")
-		return
+	// The folder that holds the repository is no hint: it may be /tmp, which
+	// files name for other reasons.
+	if filepath.Dir(here) == "/" {
+		t.Skipf("%s lies at the top of the file system, where any path may have that name", here)
 	}
 	for _, f := range load(t) {
 		text, err := os.ReadFile(filepath.Join("../..", f.path))

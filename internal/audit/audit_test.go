@@ -173,6 +173,15 @@ func TestCheckStep(t *testing.T) {
 		{"a unit moves with a new epoch", func(s *cluster.State) {
 			s.Placements[0].Nodes, s.Placements[0].Epoch = []cluster.NodeID{"b"}, 4
 		}, nil},
+		{"what is to run keeps its placement", func(s *cluster.State) { s.Placements = s.Placements[1:] },
+			[]string{"kept: the placement of db.service, which is to run, is gone"}},
+		{"what was stopped loses it", func(s *cluster.State) {
+			s.Units[0].Desired, s.Units[0].Revision, s.Placements = cluster.Inactive, 51, s.Placements[1:]
+		}, nil},
+		{"what was stopped and started again may not have one yet", func(s *cluster.State) {
+			s.Units[0].Revision, s.Placements = 51, s.Placements[1:]
+		}, nil},
+		{"what was destroyed loses it", func(s *cluster.State) { s.Units, s.Placements = s.Units[1:], s.Placements[1:] }, nil},
 		{"a session does not go back", func(s *cluster.State) { s.Nodes[0].Session.Seq = 6 },
 			[]string{"session: the session of a went back from 7 to 6"}},
 		{"a new incarnation counts anew", func(s *cluster.State) {

@@ -65,7 +65,8 @@ func (s *step) units() {
 }
 
 // placements: the epoch, which units use as a fencing token, never goes back
-// and grows whenever the nodes change.
+// and grows whenever the nodes change. A unit that is to run, and that nobody
+// touched, keeps its placement.
 func (s *step) placements() {
 	before := map[cluster.UnitName]cluster.Placement{}
 	for _, p := range s.before.Placements {
@@ -79,6 +80,16 @@ func (s *step) placements() {
 			s.never("epoch", string(a.Unit), "the epoch of %s went back from %d to %d", a.Unit, b.Epoch, a.Epoch)
 		case a.Epoch == b.Epoch && !slices.Equal(a.Nodes, b.Nodes):
 			s.never("epoch", string(a.Unit), "%s moved from %v to %v within epoch %d", a.Unit, b.Nodes, a.Nodes, a.Epoch)
+		}
+		delete(before, a.Unit)
+	}
+	was := map[cluster.UnitName]cluster.Revision{}
+	for _, u := range s.before.Units {
+		was[u.Name] = u.Revision
+	}
+	for _, u := range s.after.Units {
+		if p, gone := before[u.Name]; gone && p.UID == u.UID && u.Desired != cluster.Inactive && u.Revision == was[u.Name] {
+			s.never("kept", string(u.Name), "the placement of %s, which is to run, is gone", u.Name)
 		}
 	}
 }

@@ -160,6 +160,7 @@ func (e *Engine) audited(state *cluster.State, proposal place.Proposal) (place.P
 		e.log.Error("a plan was refused by the audit", "rule", f.Rule, "finding", f.Message)
 	}
 	proposal.Changes = slices.DeleteFunc(proposal.Changes, func(c place.Change) bool { return subjects[string(c.Placement.Unit)] })
+	proposal.Deletes = slices.DeleteFunc(proposal.Deletes, func(d place.Deletion) bool { return subjects[string(d.Unit)] })
 	if still := e.breaks(state, proposal); len(still) > 0 {
 		return place.Proposal{}, cluster.Errorf(cluster.Internal, "plan refused by the audit: %s", still[0])
 	}

@@ -50,6 +50,9 @@ func (d *Daemon) found(ctx context.Context, req wire.InitRequest, trust authorit
 	if err := d.refuseSecond(""); err != nil {
 		return wire.Identity{}, err
 	}
+	if err := cluster.CheckNodeName(d.cfg.Name); err != nil {
+		return wire.Identity{}, err // the machine's host name may be none
+	}
 	ctx, cancel := context.WithTimeout(ctx, foundMax)
 	defer cancel()
 	// What an attempt that was cut off has left. Nobody was told of it.

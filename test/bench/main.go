@@ -165,6 +165,9 @@ func (b *bench) one(l *lab.Lab) error {
 	return err
 }
 
+// idleGoal stands beside what a node uses while nothing happens.
+const idleGoal = "the goal is 1 % for both processes together"
+
 // idle measures what nothing costs.
 func (b *bench) idle(l *lab.Lab) error { return b.cost(l, "0 units") }
 
@@ -193,7 +196,7 @@ func (b *bench) cost(l *lab.Lab, what string) error {
 		for i := range used[service] {
 			shares = append(shares, fmt.Sprintf("%.2f %%", 100*(used[service][i]-cpu[service][i])/costFor.Seconds()))
 		}
-		b.row("idle with "+what+": CPU of "+service+", each node", strings.Join(shares, ", "), "of one core")
+		b.row("idle with "+what+": CPU of "+service+", each node", strings.Join(shares, ", "), "of one core; "+idleGoal)
 	}
 	b.row("idle with "+what+": memory of the daemon, each node", b.rss(l, "argosy.service"), "RSS")
 	b.row("idle with "+what+": memory of etcd, each node", b.rss(l, "argosy-etcd.service"), "RSS")

@@ -10,6 +10,7 @@ import (
 
 	"argosy/internal/cluster"
 	"argosy/internal/lab/labtest"
+	"argosy/internal/node"
 	"argosy/internal/pki"
 )
 
@@ -294,9 +295,13 @@ func partition(w *labtest.World) {
 	w.OK(1, "start", w.File("cut.service", labtest.Marked("argosy-cut", "")))
 	on := w.WaitActive(1, "cut.service", 10*time.Second)
 	from := on%3 + 1
+	w.Wait(10*time.Second, "the node holds a permit", func() string { return permit(w, on, true) })
 	if err := w.Cut(w.T.Context(), w.N(on).Name()); err != nil {
 		w.T.Fatal(err)
 	}
+	// Before another copy may run, the permit is gone: what is exclusive ends
+	// with it.
+	w.Wait(cluster.DefaultTimings().Valid+5*time.Second, "the permit of the node that is cut off ends", func() string { return permit(w, on, false) })
 	w.WaitCount("argosy-cut", 2, 60*time.Second)
 	// The node that is cut off keeps what it has (an ordinary unit prefers
 	// availability) and says that it has no quorum.
@@ -307,11 +312,20 @@ func partition(w *labtest.World) {
 		w.T.Fatal(err)
 	}
 	w.WaitCount("argosy-cut", 1, 60*time.Second)
+	w.Wait(10*time.Second, "the node holds a permit again", func() string { return permit(w, on, true) })
 	healthy(w)
 	if now := w.WaitActive(from, "cut.service", 10*time.Second); now == on {
 		w.T.Error("the copy on the node that was cut off was kept, the new one was not")
 	}
 	w.Soon(1, "destroy", "cut.service")
+}
+
+// permit says how a node's permit differs from what is wanted.
+func permit(w *labtest.World, i int, want bool) string {
+	if held := w.In(i, "test", "-e", node.PermitMarker).Code == 0; held != want {
+		return fmt.Sprintf("%s holds a permit: %t", w.N(i).Name(), held)
+	}
+	return ""
 }
 
 func quorumLost(w *labtest.World) {
