@@ -76,7 +76,7 @@ func (r *reporter) compose() cluster.Report {
 	cfg := r.a.cfg
 	report := cluster.Report{
 		Node: cfg.Node, Address: cfg.Address, Labels: cfg.Labels, Version: cfg.Version,
-		CPUs: cfg.CPUs, Memory: cfg.Memory, Problems: r.problems,
+		Arch: runtime.GOARCH, CPUs: cfg.CPUs, Memory: cfg.Memory, Problems: r.problems,
 	}
 	if report.CPUs == 0 {
 		report.CPUs = runtime.NumCPU()

@@ -37,11 +37,12 @@ func Check(state *cluster.State) []Finding { return CheckWith(state, place.Parse
 
 // CheckWith is Check with a source of the units' constraints, for callers that
 // keep them parsed.
-func CheckWith(state *cluster.State, specs func(cluster.Unit) (place.Spec, error)) []Finding {
+func CheckWith(state *cluster.State, specs func(cluster.Unit) (*place.Spec, error)) []Finding {
 	c := newCheck(state, specs)
 	c.order()
 	c.placements()
 	c.conflicts()
+	c.room()
 	c.nodes()
 	c.members()
 	c.tokens()

@@ -89,6 +89,25 @@ func TestCheck(t *testing.T) {
 			[]string{"placed-unit: db.service is placed and inactive (passing)"}},
 		{"a placement is on nodes that exist", func(s *cluster.State) { s.Placements[0].Nodes = []cluster.NodeID{"x"} },
 			[]string{"placed-node: db.service is placed on x, which is no node of the cluster (passing)"}},
+		{"units that are to be away from each other are apart", func(s *cluster.State) {
+			s.Units[0].Text += "[X-Argosy]\nAway=-cache* web*\n"
+			s.Placements[0].Nodes = []cluster.NodeID{"b"}
+		}, []string{
+			"conflict: db.service and web.service conflict and are both placed on b (passing)",
+			"conflict: web.service and db.service conflict and are both placed on b (passing)",
+		}},
+		{"no node is promised to more than it has", func(s *cluster.State) {
+			s.Units[0].Text += "[X-Argosy]\nCPU=3\nMemory=3G\n"
+			s.Nodes[0].Report.CPUs, s.Nodes[0].Report.Memory = 2, 2<<30
+		}, []string{
+			"room: a is promised to more than its CPUs (passing)",
+			"room: a is promised to more than its memory (passing)",
+		}},
+		{"a node that has not said what it has", func(s *cluster.State) { s.Units[0].Text += "[X-Argosy]\nCPU=3\n" }, nil},
+		{"a node that is full", func(s *cluster.State) {
+			s.Units[0].Text += "[X-Argosy]\nCPU=2\n"
+			s.Nodes[0].Report.CPUs = 2
+		}, nil},
 		{"units that conflict are apart", func(s *cluster.State) { s.Placements[0].Nodes = []cluster.NodeID{"b"} },
 			[]string{"conflict: web.service and db.service conflict and are both placed on b (passing)"}},
 		{"a session belongs to its node", func(s *cluster.State) { s.Nodes[0].Session.Node = "b" },

@@ -16,13 +16,13 @@ const LearnersMax = 2
 // check collects what is wrong with one snapshot.
 type check struct {
 	state    *cluster.State
-	specs    func(cluster.Unit) (place.Spec, error)
+	specs    func(cluster.Unit) (*place.Spec, error)
 	units    map[cluster.UnitName]cluster.Unit
 	known    map[cluster.NodeID]bool
 	findings []Finding
 }
 
-func newCheck(state *cluster.State, specs func(cluster.Unit) (place.Spec, error)) *check {
+func newCheck(state *cluster.State, specs func(cluster.Unit) (*place.Spec, error)) *check {
 	c := &check{state: state, specs: specs, units: map[cluster.UnitName]cluster.Unit{}, known: map[cluster.NodeID]bool{}}
 	for _, u := range state.Units {
 		c.units[u.Name] = u
@@ -107,20 +107,63 @@ func (c *check) conflicts() {
 		}
 	}
 	for _, p := range c.state.Placements {
-		u, exists := c.units[p.Unit]
-		if !exists {
-			continue
-		}
-		spec, err := c.specs(u)
-		if err != nil {
+		globs := c.enemies(p.Unit)
+		if len(globs) == 0 {
 			continue
 		}
 		for _, id := range p.Nodes {
 			for _, other := range on[id] {
-				if other != p.Unit && slices.ContainsFunc(spec.Conflicts, func(glob string) bool { return place.Matches(glob, other) }) {
+				if other != p.Unit && slices.ContainsFunc(globs, func(glob string) bool { return place.Matches(glob, other) }) {
 					c.atRest("conflict", string(p.Unit), "%s and %s conflict and are both placed on %s", p.Unit, other, id.Short())
 				}
 			}
+		}
+	}
+}
+
+// enemies returns the globs of what must not be on one node with a unit.
+func (c *check) enemies(name cluster.UnitName) []string {
+	spec := c.spec(name)
+	globs := slices.Clone(spec.Conflicts)
+	for _, away := range spec.Away {
+		if !away.Soft {
+			globs = append(globs, away.Glob)
+		}
+	}
+	return globs
+}
+
+// spec returns what a unit demands: nothing if it cannot be read.
+func (c *check) spec(name cluster.UnitName) place.Spec {
+	if u, exists := c.units[name]; exists {
+		if spec, err := c.specs(u); err == nil {
+			return *spec
+		}
+	}
+	return place.Spec{}
+}
+
+// room: no node is promised to more than it has, of those that said what that
+// is.
+func (c *check) room() {
+	type promise struct{ milli, bytes int64 }
+	promised := map[cluster.NodeID]promise{}
+	for _, p := range c.state.Placements {
+		spec := c.spec(p.Unit)
+		for _, id := range p.Nodes {
+			sum := promised[id]
+			promised[id] = promise{sum.milli + spec.CPU, sum.bytes + spec.Memory}
+		}
+	}
+	// The messages are the same whatever the excess: a plan that lessens it is
+	// no finding.
+	for _, n := range c.state.Nodes {
+		id := n.Node.ID
+		if has := int64(n.Report.CPUs) * 1000; has > 0 && promised[id].milli > has {
+			c.atRest("room", string(id), "%s is promised to more than its CPUs", id.Short())
+		}
+		if has := n.Report.Memory; has > 0 && promised[id].bytes > has {
+			c.atRest("room", string(id), "%s is promised to more than its memory", id.Short())
 		}
 	}
 }

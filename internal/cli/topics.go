@@ -90,9 +90,6 @@ func unitKeysText() string {
 		}
 		fmt.Fprintf(&text, "\n  %s=%s\n", key.Name, key.Form)
 		meaning := key.Meaning
-		if key.Unsupported {
-			meaning += " This version refuses it."
-		}
 		if len(key.Legacy) > 0 {
 			meaning += " Older spellings: " + strings.Join(key.Legacy, ", ") + "."
 		}

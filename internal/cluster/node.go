@@ -49,6 +49,7 @@ type Report struct {
 	Address netip.Addr        `json:"address"`
 	Labels  map[string]string `json:"labels,omitempty"` // from argosy.conf
 	Version string            `json:"version,omitempty"`
+	Arch    string            `json:"arch,omitempty"` // Go's word: amd64, arm64
 	CPUs    int               `json:"cpus,omitempty"`
 	Memory  int64             `json:"memory,omitempty"` // bytes
 	// Problems are conditions an operator should act on, in plain words.

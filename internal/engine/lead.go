@@ -159,7 +159,10 @@ func (e *Engine) audited(state *cluster.State, proposal place.Proposal) (place.P
 		subjects[f.Subject] = true
 		e.log.Error("a plan was refused by the audit", "rule", f.Rule, "finding", f.Message)
 	}
-	proposal.Changes = slices.DeleteFunc(proposal.Changes, func(c place.Change) bool { return subjects[string(c.Placement.Unit)] })
+	proposal.Changes = slices.DeleteFunc(proposal.Changes, func(c place.Change) bool {
+		return subjects[string(c.Placement.Unit)] ||
+			slices.ContainsFunc(c.Placement.Nodes, func(id cluster.NodeID) bool { return subjects[string(id)] })
+	})
 	proposal.Deletes = slices.DeleteFunc(proposal.Deletes, func(d place.Deletion) bool { return subjects[string(d.Unit)] })
 	if still := e.breaks(state, proposal); len(still) > 0 {
 		return place.Proposal{}, cluster.Errorf(cluster.Internal, "plan refused by the audit: %s", still[0])
@@ -215,11 +218,11 @@ type specCache map[cluster.UnitName]parsed
 
 type parsed struct {
 	hash cluster.Hash
-	spec place.Spec
+	spec *place.Spec
 	err  error
 }
 
-func (c specCache) of(u cluster.Unit) (place.Spec, error) {
+func (c specCache) of(u cluster.Unit) (*place.Spec, error) {
 	if p, found := c[u.Name]; found && p.hash == u.Hash && u.Hash != "" {
 		return p.spec, p.err
 	}

@@ -14,7 +14,7 @@ import (
 // A bug of place costs the unit that it concerns, and no other.
 func TestTheAuditRefusesOnlyWhatIsBadInAPlan(t *testing.T) {
 	unit := func(name cluster.UnitName) cluster.Unit {
-		return cluster.Unit{Name: name, UID: cluster.UID(name), Desired: cluster.Launched, Text: "[Service]\nExecStart=/bin/true\n", Revision: 1}
+		return cluster.Unit{Name: name, UID: cluster.UID(name), Desired: cluster.Launched, Text: "[X-Argosy]\nCPU=2\n", Revision: 1}
 	}
 	on := func(name cluster.UnitName, epoch cluster.Epoch, nodes ...cluster.NodeID) cluster.Placement {
 		return cluster.Placement{Unit: name, UID: cluster.UID(name), Nodes: nodes, Epoch: epoch, Reason: "a test", Revision: 2}
@@ -22,7 +22,7 @@ func TestTheAuditRefusesOnlyWhatIsBadInAPlan(t *testing.T) {
 	state := &cluster.State{
 		Revision:   3,
 		Cluster:    cluster.Cluster{ID: "c"},
-		Nodes:      []cluster.NodeState{{Node: cluster.Node{ID: "n1"}}, {Node: cluster.Node{ID: "n2"}}},
+		Nodes:      []cluster.NodeState{{Node: cluster.Node{ID: "n1"}}, {Node: cluster.Node{ID: "n2"}}, {Node: cluster.Node{ID: "n3"}, Report: cluster.Report{CPUs: 1}}},
 		Units:      []cluster.Unit{unit("a.service"), unit("b.service"), unit("c.service")},
 		Placements: []cluster.Placement{on("a.service", 1, "n1"), on("b.service", 1, "n1")},
 	}
@@ -36,6 +36,9 @@ func TestTheAuditRefusesOnlyWhatIsBadInAPlan(t *testing.T) {
 		}}},
 		{"a change to two nodes", place.Proposal{Changes: []place.Change{
 			{Placement: on("b.service", 2, "n1", "n2"), UnitRevision: 1, PlacementRevision: 2}, good,
+		}}},
+		{"a change that promises a node to more than it has", place.Proposal{Changes: []place.Change{
+			{Placement: on("b.service", 2, "n3"), UnitRevision: 1, PlacementRevision: 2}, good,
 		}}},
 		{"a deletion of what is to run", place.Proposal{
 			Changes: []place.Change{good},

@@ -82,6 +82,6 @@ func memoryTotal() int64 {
 func report(id cluster.NodeID, cfg Config, version string) cluster.Report {
 	return cluster.Report{
 		Node: id, Address: cfg.Address, Labels: cfg.Labels, Version: version,
-		CPUs: runtime.NumCPU(), Memory: memoryTotal(),
+		Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Memory: memoryTotal(),
 	}
 }

@@ -31,8 +31,8 @@ func BenchmarkPlan(b *testing.B) {
 			}
 		})
 		pending := in
-		pending.Specs = func(cluster.Unit) (place.Spec, error) {
-			return place.Spec{Metadata: []unitfile.Requirement{{Key: "none", Values: []string{"such"}}}}, nil
+		pending.Specs = func(cluster.Unit) (*place.Spec, error) {
+			return &place.Spec{Metadata: []unitfile.Requirement{{Key: "none", Values: []string{"such"}}}}, nil
 		}
 		b.Run(fmt.Sprintf("%dunits/%dnodes/pending", size.units, size.nodes), func(b *testing.B) {
 			for b.Loop() {
@@ -58,16 +58,17 @@ func crowd(units, nodes int) place.Input {
 			Name: cluster.UnitName(fmt.Sprintf("unit%d@%d.service", i%10, i)), UID: "1", Desired: cluster.Launched, Revision: 1,
 		})
 	}
-	one := place.Spec{Conflicts: []string{"unit3@*.service"}}
-	eu := place.Spec{Metadata: []unitfile.Requirement{{Key: "region", Values: []string{"eu"}}}}
-	in.Specs = func(u cluster.Unit) (place.Spec, error) {
+	plain := &place.Spec{}
+	one := &place.Spec{Conflicts: []string{"unit3@*.service"}}
+	eu := &place.Spec{Metadata: []unitfile.Requirement{{Key: "region", Values: []string{"eu"}}}}
+	in.Specs = func(u cluster.Unit) (*place.Spec, error) {
 		switch u.Name.Prefix() {
 		case "unit3":
 			return one, nil
 		case "unit4":
 			return eu, nil
 		}
-		return place.Spec{}, nil
+		return plain, nil
 	}
 	return in
 }

@@ -23,10 +23,10 @@ func TestExplain(t *testing.T) {
 		name: "every node is listed with the filters that reject it, the possible ones first",
 		unit: "web.service",
 		want: `as it was
-			d ok=true placed=true score=0
-			a ok=false placed=false score=0, MachineMetadata: lacks region=eu
-			c ok=false placed=false score=0, health: is lost
-			b ok=false placed=false score=-1, Conflicts: conflicts with db.service`,
+			d ok=true placed=true load=0
+			a ok=false placed=false load=0, MachineMetadata: lacks region=eu
+			c ok=false placed=false load=0, health: is lost
+			b ok=false placed=false load=1, Conflicts: conflicts with db.service`,
 	}, {
 		name: "an inactive unit has no verdicts",
 		unit: "off.service",
@@ -50,7 +50,7 @@ func drawing(e place.Explanation) string {
 	var b strings.Builder
 	fmt.Fprintln(&b, e.Summary)
 	for _, n := range e.Nodes {
-		fmt.Fprintf(&b, "%s ok=%v placed=%v score=%v", n.Name, n.OK, n.Placed, n.Score)
+		fmt.Fprintf(&b, "%s ok=%v placed=%v load=%v", n.Name, n.OK, n.Placed, n.Load)
 		for _, c := range n.Checks {
 			if !c.OK {
 				fmt.Fprintf(&b, ", %s: %s", c.Filter, c.Why)

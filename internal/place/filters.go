@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"argosy/internal/cluster"
@@ -31,8 +32,14 @@ func filters() []filter {
 		{name: "health", static: true, placingOnly: true, check: checkHealth},
 		{name: "MachineID", static: true, check: checkMachineID},
 		{name: "MachineMetadata", static: true, check: checkMetadata},
+		{name: "Require", static: true, check: checkRequire},
 		{name: "MachineOf", check: checkMachineOf},
+		{name: "Near", check: checkNear},
 		{name: "Conflicts", check: checkConflicts},
+		{name: "Replaces", check: checkReplaced},
+		{name: "CPU", check: checkCPU},
+		{name: "Memory", check: checkMemory},
+		{name: "Spread", placingOnly: true, check: checkSpread},
 	}
 }
 
@@ -64,8 +71,12 @@ func (v verdict) phrase(count int) string {
 // class is what the static filters say of all nodes, for all units that make
 // equal demands.
 type class struct {
-	nodes    []*node // that pass
+	// tiers are the nodes that pass, by how well the labels that the units
+	// prefer are met; the best come first.
+	tiers    [][]*node
+	fit      int // nodes in all tiers
 	rejected map[verdict]int
+	reached  map[*spread][]int // domains that nodes of the class are in
 }
 
 // classOf returns the class of a unit.
@@ -73,20 +84,79 @@ func (p *pass) classOf(u *unit) *class {
 	if u.class != nil {
 		return u.class
 	}
-	key := u.spec.MachineID + "\x00" + strings.Join(u.wants, "\x00")
+	key := classKey(u.spec)
 	if u.class = p.classes[key]; u.class != nil {
 		return u.class
 	}
-	u.class = &class{rejected: map[verdict]int{}}
-	p.classes[key] = u.class
+	c := &class{rejected: map[verdict]int{}, reached: map[*spread][]int{}}
+	u.class, p.classes[key] = c, c
+	byWish := map[int][]*node{}
 	for _, n := range p.nodes {
-		if v := p.first(p.static, u, n); v.ok {
-			u.class.nodes = append(u.class.nodes, n)
-		} else {
-			u.class.rejected[v]++
+		v := p.first(p.static, u, n)
+		if !v.ok {
+			c.rejected[v]++
+			continue
+		}
+		c.fit++
+		wish := wishes(u.spec, n)
+		byWish[wish] = append(byWish[wish], n)
+	}
+	for _, wish := range slices.Backward(slices.Sorted(maps.Keys(byWish))) {
+		c.tiers = append(c.tiers, byWish[wish])
+	}
+	return c
+}
+
+// classKey is equal for units whose demands on labels are.
+func classKey(s *Spec) string {
+	if s.MachineID == "" && len(s.Metadata) == 0 && len(s.Require) == 0 && len(s.Prefer) == 0 {
+		return ""
+	}
+	var key strings.Builder
+	key.WriteString(s.MachineID)
+	write := func(kind string, all []unitfile.Requirement) {
+		for _, r := range all {
+			key.WriteString("\x00" + kind + r.Key + "\x00" + strconv.Itoa(int(r.Op)))
+			for _, value := range r.Values {
+				key.WriteString("\x00" + value)
+			}
 		}
 	}
-	return u.class
+	write("m", s.Metadata)
+	write("r", s.Require)
+	for _, p := range s.Prefer {
+		write("p"+strconv.Itoa(p.Weight), p.Labels)
+	}
+	return key.String()
+}
+
+// wishes returns the weight of the preferences that a node meets.
+func wishes(s *Spec, n *node) (weight int) {
+	for _, p := range s.Prefer {
+		if !slices.ContainsFunc(p.Labels, func(r unitfile.Requirement) bool { return !r.Met(n.label) }) {
+			weight += p.Weight
+		}
+	}
+	return weight
+}
+
+// domains returns the domains of a spread that nodes of the class are in.
+func (c *class) domains(s *spread) []int {
+	if have, known := c.reached[s]; known {
+		return have
+	}
+	seen := make([]bool, len(s.counts))
+	all := []int{}
+	for _, tier := range c.tiers {
+		for _, n := range tier {
+			if domain := s.domainOf[n.index]; domain >= 0 && !seen[domain] {
+				seen[domain] = true
+				all = append(all, domain)
+			}
+		}
+	}
+	c.reached[s] = all
+	return all
 }
 
 // first returns the first rejection by the filters given, or yes.
@@ -122,21 +192,20 @@ func checkMachineID(_ *pass, u *unit, n *node) verdict {
 
 func checkMetadata(_ *pass, u *unit, n *node) verdict {
 	for i := range u.spec.Metadata {
-		want := &u.spec.Metadata[i]
-		have, labelled := n.labels[want.Key]
-		if !labelled || !slices.Contains(want.Values, have) {
-			return no("lacks", "lack", u.wants[i])
+		if want := &u.spec.Metadata[i]; !want.Met(n.label) {
+			return no("lacks", "lack", want.Key+"="+strings.Join(want.Values, " or "))
 		}
 	}
 	return yes()
 }
 
-// words prints a requirement as a unit file has it: "region=eu or us".
-func words(r unitfile.Requirement) string {
-	if len(r.Values) == 1 {
-		return r.Key + "=" + r.Values[0]
+func checkRequire(_ *pass, u *unit, n *node) verdict {
+	for i := range u.spec.Require {
+		if want := &u.spec.Require[i]; !want.Met(n.label) {
+			return no("does not meet", "do not meet", want.String())
+		}
 	}
-	return r.Key + "=" + strings.Join(r.Values, " or ")
+	return yes()
 }
 
 func checkMachineOf(p *pass, u *unit, n *node) verdict {
@@ -148,9 +217,106 @@ func checkMachineOf(p *pass, u *unit, n *node) verdict {
 	return yes()
 }
 
+func checkNear(p *pass, u *unit, n *node) verdict {
+	for _, number := range u.near {
+		if p.globs.other(number, n, u) == nil {
+			return no("does not have", "do not have", p.globs.list[number].text)
+		}
+	}
+	return yes()
+}
+
+// checkConflicts looks from both sides: it does not matter which names which.
 func checkConflicts(p *pass, u *unit, n *node) verdict {
-	if other := p.conflicts.with(u, n); other != nil {
-		return no("conflicts with", "conflict with", string(other.Name))
+	var enemy *unit
+	for _, number := range u.conflicts {
+		enemy = earlier(enemy, p.globs.other(number, n, u))
+	}
+	for _, number := range u.met {
+		for _, there := range p.conflict.here[number][n] {
+			if there != u {
+				enemy = earlier(enemy, there)
+				break // they are sorted
+			}
+		}
+	}
+	if enemy != nil {
+		return no("conflicts with", "conflict with", string(enemy.Name))
+	}
+	return yes()
+}
+
+// earlier returns the first by name of two units, either of which may be nil.
+func earlier(a, b *unit) *unit {
+	if a == nil || b != nil && b.index < a.index {
+		return b
+	}
+	return a
+}
+
+// checkReplaced keeps a unit from where another is that replaces it.
+func checkReplaced(p *pass, u *unit, n *node) verdict {
+	for _, number := range u.met {
+		for _, there := range p.replace.here[number][n] {
+			if there != u && !p.letBe(there, u) {
+				return no("has what replaces it,", "have what replaces it,", string(there.Name))
+			}
+		}
+	}
+	return yes()
+}
+
+// checkCPU lets no node be promised more than it has. A unit stays on a node
+// that has not said what it has.
+func checkCPU(_ *pass, u *unit, n *node) verdict {
+	switch has := n.milli(); {
+	case u.spec.CPU == 0 || has > 0 && n.cpu+u.spec.CPU <= has:
+		return yes()
+	case has == 0 && u.had(n):
+		return yes()
+	}
+	return no("lacks", "lack", cores(u.spec.CPU)+" of CPU")
+}
+
+func checkMemory(_ *pass, u *unit, n *node) verdict {
+	switch has := n.bytes(); {
+	case u.spec.Memory == 0 || has > 0 && n.memory+u.spec.Memory <= has:
+		return yes()
+	case has == 0 && u.had(n):
+		return yes()
+	}
+	return no("lacks", "lack", size(u.spec.Memory)+" of memory")
+}
+
+// cores words thousandths of a core: "1.5".
+func cores(milli int64) string { return strconv.FormatFloat(float64(milli)/1000, 'f', -1, 64) }
+
+// size words a number of bytes as a unit file has it: "512M".
+func size(bytes int64) string {
+	value, suffix := float64(bytes), ""
+	for _, next := range []string{"K", "M", "G", "T"} {
+		if value < 1024 {
+			break
+		}
+		value, suffix = value/1024, next
+	}
+	return strconv.FormatFloat(float64(int64(value*10+0.5))/10, 'f', -1, 64) + suffix
+}
+
+// checkSpread keeps the domains of a Spread that is no wish within one instance
+// of each other.
+func checkSpread(p *pass, u *unit, n *node) verdict {
+	for i, s := range u.spreads {
+		if u.spec.Spread[i].Soft {
+			continue
+		}
+		count, there := s.on(n)
+		switch {
+		case !there:
+			return no("lacks", "lack", "the label "+s.label)
+		case count > s.least(p.classOf(u)):
+			return no("is", "are", "in the fuller "+s.label+"="+s.names[s.domainOf[n.index]])
+		}
 	}
 	return yes()
 }
@@ -162,9 +328,11 @@ func (p *pass) rejections(u *unit) string {
 	const reasonsMax = 3
 	class := p.classOf(u)
 	counts := maps.Clone(class.rejected)
-	for _, n := range class.nodes {
-		if v := p.first(p.dynamic, u, n); !v.ok {
-			counts[v]++
+	for _, tier := range class.tiers {
+		for _, n := range tier {
+			if v := p.first(p.dynamic, u, n); !v.ok && !u.on(n) {
+				counts[v]++
+			}
 		}
 	}
 	have := 0

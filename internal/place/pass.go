@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	"argosy/internal/cluster"
 )
@@ -12,43 +11,32 @@ import (
 // pass is the working memory of one plan: the nodes and units as they are
 // placed so far, and the indexes over them.
 type pass struct {
-	in        Input
-	nodes     []*node // by ID
-	units     []*unit // by name; those that are not inactive
-	byID      map[cluster.NodeID]*node
-	byName    map[cluster.UnitName]*unit
-	inactive  map[cluster.UnitName]cluster.Revision
-	filters   []filter // static, then dynamic
-	static    []filter
-	dynamic   []filter
-	scores    []score
-	classes   map[string]*class
-	conflicts *conflicts
+	in       Input
+	nodes    []*node // by ID
+	units    []*unit // by name; those that are not inactive
+	order    []*unit // in which they are placed
+	byID     map[cluster.NodeID]*node
+	byName   map[cluster.UnitName]*unit
+	inactive map[cluster.UnitName]cluster.Revision
+	filters  []filter // static, then dynamic
+	static   []filter
+	dynamic  []filter
+	classes  map[string]*class
+	globs    *globs
+	conflict *relation
+	replace  *relation
+	spreads  map[spreadKey]*spread
+	freed    bool // a unit has left a node since all had their turn
 }
-
-// node is a candidate.
-type node struct {
-	index  int
-	id     cluster.NodeID
-	name   string
-	labels map[string]string
-	health cluster.Health
-	load   int // units placed on it, global ones included
-	hash   uint64
-}
-
-// gone reports whether ordinary units have to leave the node.
-func (n *node) gone() bool { return n.health == cluster.Lost || n.health == cluster.Dead }
 
 // unit is a unit that wants a place.
 type unit struct {
-	cluster.Unit
-	index  int
-	spec   Spec
-	broken bool     // its constraints cannot be read
-	wants  []string // its metadata requirements in words
+	*cluster.Unit
+	index  int // by name
+	rank   int // in the order of placing
+	spec   *Spec
+	broken bool // its constraints cannot be read
 	class  *class
-	hash   uint64
 	record *cluster.Placement // as stored
 	old    *cluster.Placement // the record, if it is of this very unit
 	at     []*node            // by ID
@@ -56,12 +44,36 @@ type unit struct {
 	reason string             // why it was put where it is, in this pass
 	// obstacle is why it cannot be placed on any node whatever.
 	obstacle string
+
+	// What its demands come to, as numbers of globs.
+	met                      []int // globs of any unit that mean this one
+	conflicts, replaces      []int
+	near, wantNear, wantAway []int
+	spreads                  []*spread
+	// circle is the number of the circle of units that replace each other which
+	// it is part of, 0 if of none.
+	circle int
 }
 
 func (u *unit) on(n *node) bool { return slices.Contains(u.at, n) }
 
+// had reports whether the unit is on the node by its record.
+func (u *unit) had(n *node) bool {
+	return u.old != nil && u.old.Global == u.spec.Global && u.old.On(n.id)
+}
+
+// asks reports whether the unit is to be promised anything.
+func (u *unit) asks() bool { return u.spec.CPU > 0 || u.spec.Memory > 0 }
+
+// free reports whether nothing but the static filters can keep the unit from a
+// node.
+func (u *unit) free() bool {
+	return len(u.met) == 0 && len(u.conflicts) == 0 && len(u.near) == 0 && len(u.spec.MachineOf) == 0 &&
+		!u.asks() && len(u.spreads) == 0 && len(u.wantNear) == 0 && len(u.wantAway) == 0
+}
+
 func newPass(in Input) *pass {
-	p := &pass{in: in, filters: filters(), scores: scores(), classes: map[string]*class{}}
+	p := &pass{in: in, filters: filters(), classes: map[string]*class{}, spreads: map[spreadKey]*spread{}}
 	for _, f := range p.filters {
 		if f.static {
 			p.static = append(p.static, f)
@@ -70,74 +82,103 @@ func newPass(in Input) *pass {
 		}
 	}
 	p.addNodes(in.State.Nodes)
-	records := make(map[cluster.UnitName]*cluster.Placement, len(in.State.Placements))
-	for i := range in.State.Placements {
-		records[in.State.Placements[i].Unit] = &in.State.Placements[i]
-	}
-	p.addUnits(in.State.Units, records)
-	p.conflicts = newConflicts(p.units)
+	p.addUnits()
+	p.relate()
+	p.arrange()
 	return p
 }
 
-func (p *pass) addNodes(states []cluster.NodeState) {
-	p.byID = make(map[cluster.NodeID]*node, len(states))
-	for _, s := range states {
-		name := s.Node.Name
-		if name == "" {
-			name = s.Node.ID.Short()
-		}
-		n := &node{
-			id: s.Node.ID, name: name, labels: cluster.MergeLabels(s.Node, s.Report),
-			health: p.in.Health[s.Node.ID], hash: hash(p.in.Seed, string(s.Node.ID)),
-		}
-		p.nodes = append(p.nodes, n)
-		p.byID[n.id] = n
+// sorted returns a list in order; those of a snapshot are already.
+func sorted[T any](list []T, compare func(a, b *T) int) []T {
+	byValue := func(a, b T) int { return compare(&a, &b) }
+	if slices.IsSortedFunc(list, byValue) {
+		return list
 	}
-	slices.SortFunc(p.nodes, func(a, b *node) int { return cmp.Compare(a.id, b.id) })
-	for i, n := range p.nodes {
-		n.index = i
-	}
+	return slices.SortedFunc(slices.Values(list), byValue)
 }
 
-func (p *pass) addUnits(units []cluster.Unit, records map[cluster.UnitName]*cluster.Placement) {
-	p.byName = make(map[cluster.UnitName]*unit, len(units))
+// addUnits takes the units that are not inactive, each with its placement.
+func (p *pass) addUnits() {
+	state := p.in.State
+	stored := sorted(state.Units, func(a, b *cluster.Unit) int { return cmp.Compare(a.Name, b.Name) })
+	records := sorted(state.Placements, func(a, b *cluster.Placement) int { return cmp.Compare(a.Unit, b.Unit) })
+	p.byName = make(map[cluster.UnitName]*unit, len(stored))
 	p.inactive = map[cluster.UnitName]cluster.Revision{}
-	for _, stored := range units {
-		if stored.Desired == cluster.Inactive {
-			p.inactive[stored.Name] = stored.Revision
+	p.units = make([]*unit, 0, len(stored))
+	slab := make([]unit, len(stored))
+	places := make([]*node, len(stored)) // most units have one
+	for i := range stored {
+		for len(records) > 0 && records[0].Unit < stored[i].Name {
+			records = records[1:]
+		}
+		if stored[i].Desired == cluster.Inactive {
+			p.inactive[stored[i].Name] = stored[i].Revision
 			continue
 		}
-		u := &unit{Unit: stored, hash: hash(p.in.Seed, string(stored.Name)), record: records[stored.Name]}
-		if u.record != nil && u.record.UID == u.UID {
-			u.old = u.record
+		u := &slab[i]
+		*u = unit{Unit: &stored[i], index: len(p.units), at: places[i : i : i+1]}
+		if len(records) > 0 && records[0].Unit == u.Name {
+			if u.record = &records[0]; u.record.UID == u.UID {
+				u.old = u.record
+			}
 		}
 		p.constrain(u)
 		p.units = append(p.units, u)
 		p.byName[u.Name] = u
-	}
-	slices.SortFunc(p.units, func(a, b *unit) int { return cmp.Compare(a.Name, b.Name) })
-	for i, u := range p.units {
-		u.index = i
 	}
 }
 
 // constrain reads the constraints of a unit. A unit that is placed already
 // stays where it is even if they cannot be read.
 func (p *pass) constrain(u *unit) {
-	spec, err := p.in.Specs(u.Unit)
+	spec, err := p.in.Specs(*u.Unit)
 	if err != nil {
 		u.broken, u.obstacle = true, err.Error()
-		if u.old != nil {
-			u.spec.Global = u.old.Global
-		}
+		u.spec = &Spec{Global: u.old != nil && u.old.Global}
 		return
 	}
 	if u.Name.IsTemplate() {
 		u.obstacle = "a template is not placed itself; start an instance of it"
 	}
 	u.spec = spec
-	for _, want := range spec.Metadata {
-		u.wants = append(u.wants, words(want))
+}
+
+// relate builds the indexes over what units demand of each other.
+func (p *pass) relate() {
+	p.globs = newGlobs()
+	numbers := func(texts []string) []int {
+		var all []int
+		for _, text := range texts {
+			all = append(all, p.globs.number(text))
+		}
+		return all
+	}
+	for _, u := range p.units {
+		s := u.spec
+		u.conflicts, u.replaces = numbers(s.Conflicts), numbers(s.Replaces)
+		for _, away := range s.Away {
+			if number := p.globs.number(away.Glob); away.Soft {
+				u.wantAway = append(u.wantAway, number)
+			} else {
+				u.conflicts = append(u.conflicts, number)
+			}
+		}
+		for _, near := range s.Near {
+			if number := p.globs.number(near.Glob); near.Soft {
+				u.wantNear = append(u.wantNear, number)
+			} else {
+				u.near = append(u.near, number)
+			}
+		}
+		p.joinSpreads(u)
+	}
+	p.conflict, p.replace = newRelation(len(p.globs.list)), newRelation(len(p.globs.list))
+	for _, u := range p.units {
+		if len(p.globs.list) > 0 {
+			p.globs.introduce(u)
+		}
+		p.conflict.names(u, u.conflicts)
+		p.replace.names(u, u.replaces)
 	}
 }
 
@@ -146,63 +187,31 @@ func (p *pass) put(u *unit, n *node) {
 	at, _ := slices.BinarySearchFunc(u.at, n, func(a, b *node) int { return cmp.Compare(a.index, b.index) })
 	u.at = slices.Insert(u.at, at, n)
 	n.load++
-	p.conflicts.put(u, n)
+	if u.asks() {
+		n.cpu, n.memory = n.cpu+u.spec.CPU, n.memory+u.spec.Memory
+		n.asking = append(n.asking, u)
+	}
+	p.globs.put(u, n)
+	p.conflict.put(u, u.conflicts, n)
+	p.replace.put(u, u.replaces, n)
+	for _, s := range u.spreads {
+		s.count(n, 1)
+	}
 }
 
 // take removes a unit from a node.
 func (p *pass) take(u *unit, n *node) {
 	u.at = slices.DeleteFunc(u.at, func(have *node) bool { return have == n })
 	n.load--
-	p.conflicts.take(u, n)
-}
-
-// order returns the units by name, except that those named by MachineOf come
-// before the units that follow them. Units that follow each other in a circle
-// can never be placed and are told so.
-func (p *pass) order() []*unit {
-	const (
-		unseen = iota
-		open
-		done
-	)
-	marks := make([]int, len(p.units))
-	out := make([]*unit, 0, len(p.units))
-	var path []*unit
-	var visit func(u *unit)
-	visit = func(u *unit) {
-		marks[u.index] = open
-		path = append(path, u)
-		for _, name := range u.spec.MachineOf {
-			peer, found := p.byName[name]
-			switch {
-			case !found || marks[peer.index] == done:
-			case marks[peer.index] == open:
-				closeCircle(path[slices.Index(path, peer):])
-			default:
-				visit(peer)
-			}
-		}
-		path = path[:len(path)-1]
-		marks[u.index] = done
-		out = append(out, u)
+	if u.asks() {
+		n.cpu, n.memory = n.cpu-u.spec.CPU, n.memory-u.spec.Memory
+		n.asking = slices.DeleteFunc(n.asking, func(have *unit) bool { return have == u })
 	}
-	for _, u := range p.units {
-		if marks[u.index] == unseen {
-			visit(u)
-		}
-	}
-	return out
-}
-
-// closeCircle tells units that follow each other in a circle.
-func closeCircle(circle []*unit) {
-	names := make([]string, 0, len(circle)+1)
-	for _, u := range circle {
-		names = append(names, string(u.Name))
-	}
-	names = append(names, string(circle[0].Name))
-	for _, u := range circle {
-		u.obstacle = "MachineOf goes round in a circle: " + strings.Join(names, " -> ")
+	p.globs.take(u, n)
+	p.conflict.take(u, u.conflicts, n)
+	p.replace.take(u, u.replaces, n)
+	for _, s := range u.spreads {
+		s.count(n, -1)
 	}
 }
 
@@ -221,21 +230,11 @@ func (p *pass) waitsFor(u *unit) string {
 			return fmt.Sprintf("MachineOf=%s: that unit is pending itself", name)
 		}
 	}
-	return ""
-}
-
-// hash is FNV-1a over a string, begun with the seed.
-func hash(seed uint64, s string) uint64 {
-	h := uint64(14695981039346656037) ^ mix(seed)
-	for i := range len(s) {
-		h = (h ^ uint64(s[i])) * 1099511628211
+	for _, number := range u.near {
+		near := p.globs.list[number]
+		if !slices.ContainsFunc(near.members, func(m *unit) bool { return m != u && len(m.at) > 0 }) {
+			return fmt.Sprintf("Near=%s: no such unit is placed", near.text)
+		}
 	}
-	return mix(h)
-}
-
-// mix is the finalizer of splitmix64: every bit of x changes half of the result.
-func mix(x uint64) uint64 {
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
+	return ""
 }

@@ -22,7 +22,7 @@ type Input struct {
 	// has not been heard of yet: it keeps what it has and takes nothing new.
 	Health map[cluster.NodeID]cluster.Health
 	// Specs returns the constraints of a unit: ParseSpec, or a cache of it.
-	Specs func(cluster.Unit) (Spec, error)
+	Specs func(cluster.Unit) (*Spec, error)
 	// Now becomes the Since of placements that change.
 	Now time.Time
 	// Seed breaks ties between equally loaded nodes.

@@ -33,18 +33,29 @@ func Plan(in Input) Proposal {
 
 // planned returns the pass after every unit has found its place. First all
 // that may stay are put where they are, so that a unit that is new or moves
-// never displaces another; then the rest are placed, peers before followers.
+// displaces nobody but by a higher priority; then the rest are placed.
 func planned(in Input) *pass {
 	p := newPass(in)
-	order := p.order()
-	for _, u := range order {
+	for _, u := range p.order {
 		p.keep(u)
 	}
-	for _, u := range order {
-		p.settle(u)
+	// Somebody may leave what another, whose turn was before, would have liked.
+	for range roundsMax {
+		p.freed = false
+		for _, u := range p.order {
+			p.settle(u)
+		}
+		if !p.freed {
+			break
+		}
 	}
 	return p
 }
+
+// roundsMax bounds how often all units get their turn in one plan. What is left
+// to do after that, which takes a chain of units that make room for each other,
+// is for the next plan.
+const roundsMax = 8
 
 // keep puts a unit on those of its present nodes that may still have it.
 func (p *pass) keep(u *unit) {
@@ -86,16 +97,11 @@ func (p *pass) staying(u *unit, n *node) verdict {
 	return yes()
 }
 
-// settle finds a place for what keep has not placed. Peers come before their
-// followers, so a unit that follows one sees where that one went.
+// settle finds a place for what keep has not placed, or what has to leave since.
+// Whoever a unit looks to comes before it, so it sees where that one went.
 func (p *pass) settle(u *unit) {
-	if len(u.spec.MachineOf) > 0 {
-		for _, n := range slices.Clone(u.at) {
-			if v := checkMachineOf(p, u, n); !v.ok {
-				p.take(u, n)
-				u.left = append(u.left, fmt.Sprintf("%s, which %s", n.name, v.phrase(1)))
-			}
-		}
+	if len(u.spec.MachineOf) > 0 || len(u.near) > 0 || len(u.met) > 0 {
+		p.follow(u)
 	}
 	switch {
 	case u.obstacle != "":
@@ -108,18 +114,35 @@ func (p *pass) settle(u *unit) {
 	}
 }
 
+// follow takes a unit off the nodes that its peers have left, or to which one
+// came that replaces it.
+func (p *pass) follow(u *unit) {
+	for _, n := range slices.Clone(u.at) {
+		for _, check := range []func(*pass, *unit, *node) verdict{checkMachineOf, checkNear, checkReplaced} {
+			if v := check(p, u, n); !v.ok && !u.broken {
+				p.take(u, n)
+				p.freed = true
+				u.left = append(u.left, fmt.Sprintf("%s, which %s", n.name, v.phrase(1)))
+				break
+			}
+		}
+	}
+}
+
 // spread puts a global unit on every node that may take it.
 func (p *pass) spread(u *unit) {
-	for _, n := range p.classOf(u).nodes {
-		if !u.on(n) && p.first(p.dynamic, u, n).ok {
-			p.put(u, n)
+	for _, tier := range p.classOf(u).tiers {
+		for _, n := range tier {
+			if !u.on(n) && p.first(p.dynamic, u, n).ok {
+				p.put(u, n)
+			}
 		}
 	}
 }
 
 // place puts a unit on the best node, if any may take it.
 func (p *pass) place(u *unit) {
-	best, fit := p.best(u)
+	best, why := p.seat(u)
 	if best == nil {
 		return
 	}
@@ -127,47 +150,31 @@ func (p *pass) place(u *unit) {
 	if len(u.left) > 0 {
 		verb = "moved from " + strings.Join(u.left, ", and from ") + ", to "
 	}
-	u.reason = verb + choice(best, fit)
+	u.reason = verb + best.name + ": " + why
 	p.put(u, best)
 }
 
 // rescue moves a unit away from a node that is lost, if any other may take it.
 func (p *pass) rescue(u *unit) {
 	from := u.at[0]
-	best, fit := p.best(u)
+	p.take(u, from)
+	best, why := p.seat(u)
 	if best == nil {
+		p.put(u, from)
 		return
 	}
-	u.reason = fmt.Sprintf("moved from %s, which is %s, to %s", from.name, from.health, choice(best, fit))
-	p.take(u, from)
+	u.reason = fmt.Sprintf("moved from %s, which is %s, to %s: %s", from.name, from.health, best.name, why)
 	p.put(u, best)
+	p.freed = true
 }
 
-// choice says why a node was chosen among those that fit.
-func choice(n *node, fit int) string {
-	if fit == 1 {
-		return n.name + ": the only node that fits"
+// seat returns the node that a unit is to have, and why that one; nil if none
+// may take it. If need be, units of a lower priority leave it.
+func (p *pass) seat(u *unit) (n *node, why string) {
+	if n, why = p.best(u); n == nil && u.asks() {
+		n, why = p.preempt(u)
 	}
-	return fmt.Sprintf("%s: least loaded of %d nodes that fit (%d units)", n.name, fit, n.load)
-}
-
-// best returns the node with the highest score among those that may take the
-// unit, and how many they are. Ties go to the largest hash of (seed, unit,
-// node), so that they spread differently for each unit.
-func (p *pass) best(u *unit) (best *node, fit int) {
-	var bestScore float64
-	var bestTie uint64
-	for _, n := range p.classOf(u).nodes {
-		if !p.first(p.dynamic, u, n).ok {
-			continue
-		}
-		fit++
-		score, tie := p.score(u, n), mix(u.hash^n.hash)
-		if best == nil || score > bestScore || score == bestScore && tie > bestTie {
-			best, bestScore, bestTie = n, score, tie
-		}
-	}
-	return best, fit
+	return n, why
 }
 
 // change compares where a unit is to be with the record of where it is.

@@ -381,7 +381,7 @@ func TestParseSpecReadsXFleet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(place.Spec{Conflicts: []string{"web@*.service"}}, spec); diff != "" {
+	if diff := cmp.Diff(&place.Spec{Conflicts: []string{"web@*.service"}}, spec); diff != "" {
 		t.Errorf("spec (-want +got):\n%s", diff)
 	}
 }

@@ -17,21 +17,24 @@ import (
 // nodes and units changed.
 type drawn struct {
 	in    place.Input
-	specs map[cluster.UnitName]place.Spec
+	specs map[cluster.UnitName]*place.Spec
+	draw  func(t *rapid.T, units int) *place.Spec
 }
 
-func draw(t *rapid.T) drawn {
-	d := drawn{specs: map[cluster.UnitName]place.Spec{}}
+func draw(t *rapid.T) drawn { return drawWith(t, drawSpec) }
+
+func drawWith(t *rapid.T, spec func(t *rapid.T, units int) *place.Spec) drawn {
+	d := drawn{specs: map[cluster.UnitName]*place.Spec{"stranger.service": {}}, draw: spec}
 	d.in = place.Input{
 		State: &cluster.State{Revision: 100}, Health: map[cluster.NodeID]cluster.Health{},
 		Now: now(), Seed: rapid.Uint64().Draw(t, "seed"),
-		Specs: func(u cluster.Unit) (place.Spec, error) { return d.specs[u.Name], nil },
+		Specs: func(u cluster.Unit) (*place.Spec, error) { return d.specs[u.Name], nil },
 	}
 	for i := range rapid.IntRange(1, 6).Draw(t, "nodes") {
 		d.in.State.Nodes = append(d.in.State.Nodes, cluster.NodeState{Node: cluster.Node{ID: cluster.NodeID(fmt.Sprintf("n%d", i))}})
 	}
 	for i := range rapid.IntRange(0, 12).Draw(t, "units") {
-		name := cluster.UnitName(fmt.Sprintf("u%d.service", i))
+		name := cluster.UnitName(fmt.Sprintf("u%d@%d.service", i%3, i))
 		d.in.State.Units = append(d.in.State.Units, cluster.Unit{Name: name, UID: "1", Revision: 10})
 	}
 	d.shake(t)
@@ -48,6 +51,7 @@ func (d *drawn) shake(t *rapid.T) {
 	for i := range d.in.State.Nodes {
 		n := &d.in.State.Nodes[i].Node
 		n.Labels = map[string]string{"r": rapid.SampledFrom([]string{"eu", "us"}).Draw(t, "label")}
+		d.in.State.Nodes[i].Report.CPUs = rapid.IntRange(0, 3).Draw(t, "cpus")
 		d.in.Health[n.ID] = rapid.SampledFrom([]cluster.Health{
 			cluster.Ready, cluster.Ready, cluster.Ready, cluster.Lost, cluster.Dead, "",
 		}).Draw(t, "health")
@@ -55,14 +59,15 @@ func (d *drawn) shake(t *rapid.T) {
 	for i := range d.in.State.Units {
 		u := &d.in.State.Units[i]
 		u.Desired = rapid.SampledFrom([]cluster.Desired{cluster.Inactive, cluster.Loaded, cluster.Launched, cluster.Launched}).Draw(t, "desired")
-		d.specs[u.Name] = drawSpec(t, len(d.in.State.Units))
+		d.specs[u.Name] = d.draw(t, len(d.in.State.Units))
 	}
 }
 
-func drawSpec(t *rapid.T, units int) place.Spec {
-	var s place.Spec
+func drawSpec(t *rapid.T, units int) *place.Spec {
+	s := &place.Spec{}
 	other := func(label string) string {
-		return fmt.Sprintf("u%d.service", rapid.IntRange(0, units-1).Draw(t, label))
+		i := rapid.IntRange(0, units-1).Draw(t, label)
+		return fmt.Sprintf("u%d@%d.service", i%3, i)
 	}
 	switch rapid.IntRange(0, 9).Draw(t, "kind") {
 	case 0, 1:
@@ -76,16 +81,48 @@ func drawSpec(t *rapid.T, units int) place.Spec {
 	case 0:
 		s.Conflicts = []string{other("enemy")}
 	case 1:
-		s.Conflicts = []string{"u[0-4]*"}
+		s.Conflicts = []string{"u[01]*"}
 	case 2:
 		s.Metadata = []unitfile.Requirement{{Key: "r", Values: []string{"eu"}}}
+	}
+	wish := rapid.IntRange(0, 11).Draw(t, "wish")
+	if s.Global && wish != 0 {
+		wish = 11 // most are refused with Global
+	}
+	switch wish {
+	case 0:
+		s.Require = []unitfile.Requirement{{Key: "r", Op: unitfile.NotIn, Values: []string{"us"}}}
+	case 1:
+		s.Near = []unitfile.Peers{{Glob: other("neighbour")}}
+	case 2:
+		s.Near = []unitfile.Peers{{Glob: "u1@*", Soft: rapid.Bool().Draw(t, "soft")}}
+	case 3:
+		s.Away = []unitfile.Peers{{Glob: "u2@*", Soft: rapid.Bool().Draw(t, "soft")}}
+	case 4, 5:
+		s.Spread = []unitfile.Domain{{Label: "r", Soft: rapid.Bool().Draw(t, "soft")}}
+	case 6:
+		s.Prefer = []unitfile.Preference{{Weight: 2, Labels: []unitfile.Requirement{{Key: "r", Values: []string{"us"}}}}}
+	}
+	if rapid.Bool().Draw(t, "asks") {
+		s.CPU = int64(rapid.SampledFrom([]int{300, 700, 1000, 2000}).Draw(t, "cpu"))
+	}
+	return s
+}
+
+// drawBold draws units that also push others off their nodes.
+func drawBold(t *rapid.T, units int) *place.Spec {
+	s := drawSpec(t, units)
+	s.Priority = rapid.SampledFrom([]int{0, 0, 0, 5, 5, 9, -3}).Draw(t, "priority")
+	if !s.Global && s.MachineID == "" && len(s.Conflicts) == 0 && rapid.IntRange(0, 4).Draw(t, "replacer") == 0 {
+		i := rapid.IntRange(0, units-1).Draw(t, "victim")
+		s.Replaces = []string{rapid.SampledFrom([]string{fmt.Sprintf("u%d@%d.service", i%3, i), "u1@*"}).Draw(t, "glob")}
 	}
 	return s
 }
 
 func TestOrderOfInputDoesNotMatter(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		d := draw(t)
+		d := drawWith(t, drawBold)
 		want := place.Plan(d.in)
 		shuffled := *d.in.State
 		shuffled.Nodes = rapid.Permutation(shuffled.Nodes).Draw(t, "nodeOrder")
@@ -100,10 +137,12 @@ func TestOrderOfInputDoesNotMatter(t *testing.T) {
 
 func TestApplyingThePlanMakesTheNextPlanEmpty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		d := draw(t)
-		d.in.State = place.Apply(d.in.State, place.Plan(d.in))
+		d := drawWith(t, drawBold)
+		before := d.in.State.Placements
+		first := place.Plan(d.in)
+		d.in.State = place.Apply(d.in.State, first)
 		if next := place.Plan(d.in); !next.Empty() {
-			t.Fatalf("the next plan is\n%s", picture(next))
+			t.Fatalf("before\n%+v\nthe plan was\n%s\nthe next plan is\n%s\n%v", before, picture(first), picture(next), d.in.Health)
 		}
 	})
 }
@@ -125,12 +164,21 @@ func TestRemovingAnUnrelatedUnitChangesNothingElse(t *testing.T) {
 
 func TestConstraintsHoldForEveryPlacement(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		d := draw(t)
+		d := drawWith(t, drawBold)
 		after := place.Apply(d.in.State, place.Plan(d.in))
 		placed := map[cluster.UnitName]cluster.Placement{}
 		nodes := map[cluster.NodeID]cluster.Node{}
 		for _, n := range after.Nodes {
 			nodes[n.Node.ID] = n.Node
+			promised := int64(0)
+			for _, p := range after.Placements {
+				if p.On(n.Node.ID) {
+					promised += d.specs[p.Unit].CPU
+				}
+			}
+			if has := int64(n.Report.CPUs) * 1000; has > 0 && promised > has {
+				t.Fatalf("%s has %d and promised %d", n.Node.ID, has, promised)
+			}
 		}
 		for _, p := range after.Placements {
 			placed[p.Unit] = p
@@ -147,12 +195,20 @@ func TestConstraintsHoldForEveryPlacement(t *testing.T) {
 					t.Fatalf("%s is on %s, which does not exist", p.Unit, id)
 				case spec.MachineID != "" && spec.MachineID != string(id):
 					t.Fatalf("%s is on %s and wants %s", p.Unit, id, spec.MachineID)
-				case len(spec.Metadata) > 0 && n.Labels["r"] != "eu":
+				case (len(spec.Metadata) > 0 || len(spec.Require) > 0) && n.Labels["r"] != "eu":
 					t.Fatalf("%s is on %s, which is in %s", p.Unit, id, n.Labels["r"])
 				case len(spec.MachineOf) > 0 && !placed[spec.MachineOf[0]].On(id):
 					t.Fatalf("%s is on %s without %s", p.Unit, id, spec.MachineOf[0])
 				}
+				if !spec.Global && len(spec.Near) > 0 && !spec.Near[0].Soft && !slices.ContainsFunc(after.Placements, func(q cluster.Placement) bool {
+					return q.Unit != p.Unit && q.On(id) && place.Matches(spec.Near[0].Glob, q.Unit)
+				}) {
+					t.Fatalf("%s is on %s without %s", p.Unit, id, spec.Near[0].Glob)
+				}
 				for _, q := range after.Placements {
+					if len(spec.Away) > 0 && !spec.Away[0].Soft && q.Unit != p.Unit && q.On(id) && place.Matches(spec.Away[0].Glob, q.Unit) {
+						t.Fatalf("%s is on %s with %s", p.Unit, id, q.Unit)
+					}
 					if q.Unit != p.Unit && q.On(id) && slices.ContainsFunc(spec.Conflicts, func(c string) bool { return place.Matches(c, q.Unit) }) {
 						t.Fatalf("%s and %s conflict on %s", p.Unit, q.Unit, id)
 					}

@@ -12,14 +12,14 @@ type Spec = unitfile.Placing
 // ParseSpec reads the constraints of a unit from its text. A unit
 // with constraints that make no sense is refused when it is submitted, so an
 // error here means that an upgrade became stricter.
-func ParseSpec(unit cluster.Unit) (Spec, error) {
+func ParseSpec(unit cluster.Unit) (*Spec, error) {
 	file, err := unitfile.Parse(string(unit.Name), []byte(unit.Text))
 	if err != nil {
-		return Spec{}, err
+		return nil, err
 	}
 	spec, findings := unitfile.PlacingOf(unit.Name, file)
 	if err := unitfile.Refusal(unit.Name, findings); err != nil {
-		return Spec{}, err
+		return nil, err
 	}
-	return spec, nil
+	return &spec, nil
 }

@@ -3,6 +3,7 @@ package place_test
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,8 +18,9 @@ func now() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
 
 // world reads a cluster from lines such as
 //
-//	node a region=eu lost        (health: ready unless lost, dead or unheard)
+//	node a region=eu cpus=4 memory=8G lost   (health: ready unless lost, dead or unheard)
 //	unit web.service conflicts=db* of=db.service needs=region:eu|us on=a global
+//	unit web.service require=disk=ssd prefer=5:gpu spread=-zone near=db* cpu=0.5 memory=1G priority=10
 //	old gone.service a           (a placement without a unit)
 //
 // The input's revision is 100, that of every record 10.
@@ -30,7 +32,7 @@ func world(t testing.TB, text string) place.Input {
 		Now:    now(),
 		Seed:   1,
 	}
-	specs := map[cluster.UnitName]place.Spec{}
+	specs := map[cluster.UnitName]*place.Spec{}
 	for line := range strings.Lines(text) {
 		words := strings.Fields(line)
 		if len(words) < 2 {
@@ -38,7 +40,7 @@ func world(t testing.TB, text string) place.Input {
 		}
 		switch words[0] {
 		case "node":
-			addNode(&in, cluster.NodeID(words[1]), words[2:])
+			addNode(t, &in, cluster.NodeID(words[1]), words[2:])
 		case "unit":
 			specs[cluster.UnitName(words[1])] = addUnit(t, &in, cluster.UnitName(words[1]), words[2:])
 		case "old":
@@ -49,21 +51,25 @@ func world(t testing.TB, text string) place.Input {
 			t.Fatalf("world: %q", line)
 		}
 	}
-	in.Specs = func(u cluster.Unit) (place.Spec, error) {
+	in.Specs = func(u cluster.Unit) (*place.Spec, error) {
 		if u.Text == "broken" {
-			return place.Spec{}, fmt.Errorf("%s:3: what is this", u.Name)
+			return nil, fmt.Errorf("%s:3: what is this", u.Name)
 		}
 		return specs[u.Name], nil
 	}
 	return in
 }
 
-func addNode(in *place.Input, id cluster.NodeID, words []string) {
+func addNode(t testing.TB, in *place.Input, id cluster.NodeID, words []string) {
 	n := cluster.NodeState{Node: cluster.Node{ID: id, Name: string(id), Labels: map[string]string{}}}
 	in.Health[id] = cluster.Ready
 	for _, w := range words {
 		key, value, label := strings.Cut(w, "=")
 		switch {
+		case key == "cpus":
+			n.Report.CPUs = int(number(t, value))
+		case key == "memory":
+			n.Report.Memory = int64(number(t, value))
 		case label:
 			n.Node.Labels[key] = value
 		case w == "unheard":
@@ -75,10 +81,10 @@ func addNode(in *place.Input, id cluster.NodeID, words []string) {
 	in.State.Nodes = append(in.State.Nodes, n)
 }
 
-func addUnit(t testing.TB, in *place.Input, name cluster.UnitName, words []string) place.Spec {
+func addUnit(t testing.TB, in *place.Input, name cluster.UnitName, words []string) *place.Spec {
 	t.Helper()
 	u := cluster.Unit{Name: name, UID: "uid-" + cluster.UID(name), Desired: cluster.Launched, Revision: 10}
-	var spec place.Spec
+	spec := &place.Spec{}
 	var at []cluster.NodeID
 	placed := false
 	for _, w := range words {
@@ -95,6 +101,32 @@ func addUnit(t testing.TB, in *place.Input, name cluster.UnitName, words []strin
 			spec.Metadata = append(spec.Metadata, unitfile.Requirement{Key: label, Values: strings.Split(values, "|")})
 		case "global":
 			spec.Global = true
+		case "replaces":
+			spec.Replaces = append(spec.Replaces, value)
+		case "require":
+			spec.Require = append(spec.Require, expressions(t, value)...)
+		case "prefer":
+			weight, expression, _ := strings.Cut(value, ":")
+			n, err := strconv.Atoi(weight)
+			if err != nil {
+				t.Fatal(err)
+			}
+			spec.Prefer = append(spec.Prefer, unitfile.Preference{Weight: n, Labels: expressions(t, expression)})
+		case "spread":
+			label, soft := strings.CutPrefix(value, "-")
+			spec.Spread = append(spec.Spread, unitfile.Domain{Label: label, Soft: soft})
+		case "near":
+			glob, soft := strings.CutPrefix(value, "-")
+			spec.Near = append(spec.Near, unitfile.Peers{Glob: glob, Soft: soft})
+		case "away":
+			glob, soft := strings.CutPrefix(value, "-")
+			spec.Away = append(spec.Away, unitfile.Peers{Glob: glob, Soft: soft})
+		case "cpu":
+			spec.CPU = int64(1000 * number(t, value))
+		case "memory":
+			spec.Memory = int64(number(t, value))
+		case "priority":
+			spec.Priority = int(number(t, value))
 		case "on":
 			at, placed = nodeIDs(value), true
 		case "broken":
@@ -113,6 +145,24 @@ func addUnit(t testing.TB, in *place.Input, name cluster.UnitName, words []strin
 		})
 	}
 	return spec
+}
+
+func expressions(t testing.TB, text string) []unitfile.Requirement {
+	t.Helper()
+	all, err := unitfile.ParseRequirements(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func number(t testing.TB, text string) float64 {
+	t.Helper()
+	n, err := unitfile.ParseSize(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 func nodeIDs(list string) []cluster.NodeID {

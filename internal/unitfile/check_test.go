@@ -25,7 +25,7 @@ func TestCheck(t *testing.T) {
 			"line 1: error: X= stands outside of a section (put it below a header like [Unit] or [Service])",
 			`line 2: error: section header "[Unit" does not end in ']' (a section header is [Name] alone on its line)`,
 			`line 5: error: missing '=' in "ExecStart" (write Key=Value; a long value goes on after a "\" at the end of the line)`,
-			"line 7: error: unknown key B= in [X-Argosy] (known there: nothing in this version)"}},
+			"line 7: error: unknown key B= in [X-Argosy] (known there: Away= CPU= Memory= Near= Prefer= Priority= Replicas= Require= Spread=)"}},
 		{"a name without a type", "a", service, []string{
 			`name: error: unit name "a" does not end in a unit type (one of .service .socket .timer .path .mount .automount .swap .target .slice)`}},
 		{"a Quadlet file", "a.container", "[Container]\nImage=x\n", []string{
@@ -95,10 +95,8 @@ func TestCheck(t *testing.T) {
 			"line 5: warning: unknown key Foo= in [X-Fleet] (it does nothing)"}},
 		{"an old spelling", "a.service", service + "[X-Fleet]\nX-ConditionMachineOf=b.service\n", []string{
 			"line 4: warning: X-ConditionMachineOf= is an old spelling (write MachineOf=)"}},
-		{"an option that is not obeyed", "a.service", service + "[X-Fleet]\nReplaces=b.service\n", []string{
-			"line 4: error: Replaces= is not supported by this version (take it out; it would have no effect)"}},
 		{"a key of [X-Argosy]", "a.service", service + "[X-Argosy]\nExclusive=yes\n", []string{
-			"line 4: error: unknown key Exclusive= in [X-Argosy] (known there: nothing in this version)"}},
+			"line 4: error: unknown key Exclusive= in [X-Argosy] (known there: Away= CPU= Memory= Near= Prefer= Priority= Replicas= Require= Spread=)"}},
 		{"a key of [X-Argosy] that belongs elsewhere", "a.service", service + "[X-Argosy]\nMachineMetaData=a=b\n", []string{
 			"line 4: error: unknown key MachineMetaData= in [X-Argosy] (did you mean MachineMetadata= of [X-Fleet]?)"}},
 		{"what PlacingOf warns of, Check warns of", "a.service", service + "[X-Fleet]\nConflicts=web\n", []string{
@@ -167,7 +165,7 @@ func TestKeysAreThoseThatPlacingObeys(t *testing.T) {
 		}
 		for _, spelling := range append([]string{key.Name}, key.Legacy...) {
 			spellings = append(spellings, spelling)
-			got, findings := unitfile.PlacingOf("a.service", mustParse(t, "["+key.Section+"]\n"+spelling+"="+key.Form))
+			got, findings := unitfile.PlacingOf("a@1.service", mustParse(t, "["+key.Section+"]\n"+spelling+"="+key.Form))
 			if cmp.Equal(got, unitfile.Placing{}) || len(findings) > 0 {
 				t.Errorf("%s=%s of [%s] changes nothing: %v", spelling, key.Form, key.Section, findings)
 			}

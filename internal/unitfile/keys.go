@@ -1,9 +1,6 @@
 package unitfile
 
-import (
-	"cmp"
-	"strings"
-)
+import "strings"
 
 // The sections that the cluster reads; systemd ignores them, as it does every
 // section whose name begins with "X-".
@@ -23,9 +20,6 @@ type Key struct {
 	Form string
 	// Meaning is what the option does, in a sentence or two.
 	Meaning string
-	// Unsupported marks options of fleet that this version refuses, because it
-	// would not obey them.
-	Unsupported bool
 }
 
 // Names of the options of [X-Fleet].
@@ -38,10 +32,25 @@ const (
 	keyReplaces        = "Replaces"
 )
 
-// Keys returns the options that the cluster reads, by section and name. There
-// is none of [X-Argosy] yet: only what this version obeys is listed, and what is
-// not listed is refused there.
-func Keys() []Key {
+// Names of the options of [X-Argosy].
+const (
+	keyAway     = "Away"
+	keyCPU      = "CPU"
+	keyMemory   = "Memory"
+	keyNear     = "Near"
+	keyPrefer   = "Prefer"
+	keyPriority = "Priority"
+	keyReplicas = "Replicas"
+	keyRequire  = "Require"
+	keySpread   = "Spread"
+)
+
+// Keys returns the options that the cluster reads, by section and name. Only
+// what this version obeys is listed; what is not listed is refused in
+// [X-Argosy].
+func Keys() []Key { return append(fleetKeys(), argosyKeys()...) }
+
+func fleetKeys() []Key {
 	return []Key{
 		{
 			Section: SectionFleet, Name: keyConflicts, Legacy: []string{"X-Conflicts"}, Form: "web@*.service db.service",
@@ -65,8 +74,58 @@ func Keys() []Key {
 			Meaning: "Units that must be placed on the same node, all of them. The unit follows when they move.",
 		},
 		{
-			Section: SectionFleet, Name: keyReplaces, Form: "old@*.service", Unsupported: true,
-			Meaning: "Globs of units that leave the node when this one comes.",
+			Section: SectionFleet, Name: keyReplaces, Form: "old@*.service",
+			Meaning: "Globs of units that leave the node when this one comes. They go where their own constraints allow; " +
+				"units that replace each other, directly or in a circle, let each other be.",
+		},
+	}
+}
+
+func argosyKeys() []Key {
+	return []Key{
+		{
+			Section: SectionArgosy, Name: keyAway, Form: "batch@*.service -cache.service",
+			Meaning: "Globs of units that must not be on the same node; with a leading - they should not. Like Conflicts=, it holds " +
+				"both ways, except for wishes.",
+		},
+		{
+			Section: SectionArgosy, Name: keyCPU, Form: "0.5",
+			Meaning: "CPU that the node promises to the unit: cores, or thousandths of one (500m). Taken from CPUQuota= if it is not " +
+				"given. No node is promised more than it has.",
+		},
+		{
+			Section: SectionArgosy, Name: keyMemory, Form: "512M",
+			Meaning: "Memory that the node promises to the unit. Taken from MemoryMax=, or else MemoryHigh=, if it is not given. No node " +
+				"is promised more than it has.",
+		},
+		{
+			Section: SectionArgosy, Name: keyNear, Form: "db.service -cache@*.service",
+			Meaning: "Globs of units, of each of which at least one must be on the same node; with a leading - it should be.",
+		},
+		{
+			Section: SectionArgosy, Name: keyPrefer, Form: "10 disk=ssd",
+			Meaning: "Label expressions (see Require=) that the node should meet, each with a weight from 1 to 100 before it, or 1. " +
+				"Wishes for labels come before all others.",
+		},
+		{
+			Section: SectionArgosy, Name: keyPriority, Form: "100",
+			Meaning: "From -1000 to 1000, 0 if not given. Units of a higher priority are placed first, and push units of a lower one " +
+				"off a node when nothing else gives them the CPU and memory that they ask for.",
+		},
+		{
+			Section: SectionArgosy, Name: keyReplicas, Form: "3",
+			Meaning: "In a template: how many instances, numbered from 1, starting the template makes. argosy scale changes it.",
+		},
+		{
+			Section: SectionArgosy, Name: keyRequire, Form: "zone in (a, b), !gpu, mem>=32G",
+			Meaning: "Label expressions that must hold on the node, all of them: key=value, key!=value, key in (a, b), " +
+				"key not in (a, b), key (it is set), !key (it is not), and >= <= > < for numbers. Besides the labels of operators each " +
+				"node has: name, id, arch, cpus, mem (in GiB, rounded up, as 32G) and version.",
+		},
+		{
+			Section: SectionArgosy, Name: keySpread, Form: "zone -rack",
+			Meaning: "Labels over whose values the instances of a template are spread evenly; with a leading - as well as can be. " +
+				"Without it, an instance waits rather than make one domain two fuller than another that could take it.",
 		},
 	}
 }
@@ -113,8 +172,6 @@ func checkKeys(r *report, f *File) {
 				hint = "it does nothing; did you mean " + near + "=?"
 			}
 			r.warnf(a.Line, hint, "unknown key %s= in [%s]", clip(a.Key, quoteMax), SectionFleet)
-		case key.Unsupported && a.Value != "":
-			r.errorf(a.Line, "take it out; it would have no effect", "%s= is not supported by this version", key.Name)
 		case key.Name != a.Key:
 			r.warnf(a.Line, "write "+key.Name+"=", "%s= is an old spelling", a.Key)
 		}
@@ -137,5 +194,5 @@ func argosyHint(name string) string {
 	if near := nearest(name, keyNames(SectionFleet)); near != "" {
 		return "did you mean " + near + "= of [" + SectionFleet + "]?"
 	}
-	return "known there: " + cmp.Or(strings.Join(keyNames(SectionArgosy), "= "), "nothing in this version")
+	return "known there: " + strings.Join(keyNames(SectionArgosy), "= ") + "="
 }

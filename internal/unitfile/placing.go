@@ -8,9 +8,9 @@ import (
 	"argosy/internal/cluster"
 )
 
-// Placing is what a unit asks of the node it runs on: the options of [X-Fleet],
-// specifiers expanded. Lists are sorted and hold nothing twice, so that equal
-// demands are equal values. The zero value asks for nothing.
+// Placing is what a unit asks of the node it runs on: the options of [X-Fleet]
+// and [X-Argosy], specifiers expanded. Lists are sorted and hold nothing twice,
+// so that equal demands are equal values. The zero value asks for nothing.
 type Placing struct {
 	// Global asks for a copy on every node that the other options allow.
 	Global bool
@@ -26,12 +26,25 @@ type Placing struct {
 	Conflicts []string
 	// Replaces are globs of units that leave the node when this one comes.
 	Replaces []string
-}
 
-// Requirement is a demand on one label: its value must be one of these.
-type Requirement struct {
-	Key    string
-	Values []string // sorted, not empty
+	// Replicas is how many instances of a template start makes, 0 if the file
+	// does not say.
+	Replicas int
+	// CPU is what a node promises the unit, in thousandths of a core, and Memory
+	// in bytes; 0 is nothing.
+	CPU, Memory int64
+	// Require are label expressions that must hold on the node, all of them.
+	Require []Requirement
+	// Prefer are label expressions that a node should meet.
+	Prefer []Preference
+	// Spread are the failure domains of a template's instances.
+	Spread []Domain
+	// Near are units that must (or should) be on the same node, at least one of
+	// each glob; Away are units that must not, or should not. Away holds both
+	// ways, as Conflicts does, unless it is a wish.
+	Near, Away []Peers
+	// Priority decides who is placed first, and who may push whom off a node.
+	Priority int
 }
 
 // Limits on the options of [X-Fleet]. Placing compares units with units, so its
@@ -56,11 +69,13 @@ func PlacingOf(name cluster.UnitName, f *File) (Placing, []Finding) {
 		Conflicts: o.globs(keyConflicts),
 		Replaces:  o.globs(keyReplaces),
 	}
+	o.argosy(&p)
 	o.combinations(p)
+	o.argosyCombinations(p)
 	return p, o.report.sorted()
 }
 
-// options reads the options of [X-Fleet] of one unit.
+// options reads the options of one unit.
 type options struct {
 	name   cluster.UnitName
 	file   *File
@@ -82,8 +97,15 @@ func (o *options) words(name string) []word {
 	key, _ := findKey(SectionFleet, name)
 	var all []word
 	for _, spelling := range append([]string{key.Name}, key.Legacy...) {
-		all = append(all, o.wordsOf(spelling)...)
+		for _, a := range o.file.Lookup(SectionFleet, spelling) {
+			all = append(all, o.split(spelling, a)...)
+		}
 	}
+	return o.limit(name, all)
+}
+
+// limit notes where an option is first set, and refuses too many values.
+func (o *options) limit(name string, all []word) []word {
 	if len(all) > 0 {
 		o.lines[name] = all[0].line
 	}
@@ -94,28 +116,35 @@ func (o *options) words(name string) []word {
 	return all
 }
 
-func (o *options) wordsOf(spelling string) []word {
+// split takes the value of an assignment apart into words.
+func (o *options) split(name string, a Assignment) []word {
+	texts, err := SplitWords(a.Value, Retain)
+	if err != nil {
+		o.report.errorf(a.Line, "", "%s=%s: %v", name, clip(a.Value, quoteMax), err)
+		return nil
+	}
 	var all []word
-	for _, a := range o.file.Lookup(SectionFleet, spelling) {
-		texts, err := SplitWords(a.Value, Retain)
-		if err != nil {
-			o.report.errorf(a.Line, "", "%s=%s: %v", spelling, clip(a.Value, quoteMax), err)
-			continue
-		}
-		for _, text := range texts {
-			expanded, err := Expand(o.name, text)
-			if err != nil {
-				o.report.errorf(a.Line, cluster.HintOf(err), "%s=%s: %v", spelling, clip(a.Value, quoteMax), err)
-				continue
-			}
-			if len(expanded) > OptionValueMax {
-				o.report.errorf(a.Line, "", "%s= has a value of %d bytes; the limit is %d", spelling, len(expanded), OptionValueMax)
-				continue
-			}
-			all = append(all, word{text: expanded, line: a.Line, vague: o.name.IsTemplate() && dependsOnInstance(text)})
+	for _, text := range texts {
+		if w, ok := o.expand(name, a, text); ok {
+			all = append(all, w)
 		}
 	}
 	return all
+}
+
+// expand expands the specifiers of a text that is, or is part of, the value of
+// an assignment.
+func (o *options) expand(name string, a Assignment, text string) (w word, ok bool) {
+	expanded, err := Expand(o.name, text)
+	switch {
+	case err != nil:
+		o.report.errorf(a.Line, cluster.HintOf(err), "%s=%s: %v", name, clip(a.Value, quoteMax), err)
+		return word{}, false
+	case len(expanded) > OptionValueMax:
+		o.report.errorf(a.Line, "", "%s= has a value of %d bytes; the limit is %d", name, len(expanded), OptionValueMax)
+		return word{}, false
+	}
+	return word{text: expanded, line: a.Line, vague: o.name.IsTemplate() && dependsOnInstance(text)}, true
 }
 
 // dependsOnInstance reports whether a text has a specifier that differs between
@@ -246,17 +275,24 @@ func mergeRequirements(all []Requirement) []Requirement {
 func (o *options) globs(name string) []string {
 	var globs []string
 	for _, w := range o.words(name) {
-		if _, err := path.Match(w.text, ""); err != nil || w.text == "" {
-			o.report.errorf(w.line, "globs know * ? [a-z] and \\ before a character that stands for itself", "%s=%s is not a glob", name, quote(w.text))
-			continue
+		if o.isGlob(name, w) {
+			globs = append(globs, w.text)
 		}
-		if !w.vague && !strings.ContainsAny(w.text, `*?[\`) && cluster.UnitName(w.text).Type() == "" {
-			o.report.warnf(w.line, "write "+w.text+".service", "%s=%s matches no unit: unit names have a type", name, clip(w.text, quoteMax))
-		}
-		globs = append(globs, w.text)
 	}
 	slices.Sort(globs)
 	return slices.Compact(globs)
+}
+
+// isGlob refuses what is no glob, and warns of one that can match nothing.
+func (o *options) isGlob(name string, w word) bool {
+	if _, err := path.Match(w.text, ""); err != nil || w.text == "" {
+		o.report.errorf(w.line, "globs know * ? [a-z] and \\ before a character that stands for itself", "%s=%s is not a glob", name, quote(w.text))
+		return false
+	}
+	if !w.vague && !strings.ContainsAny(w.text, `*?[\`) && cluster.UnitName(w.text).Type() == "" {
+		o.report.warnf(w.line, "write "+w.text+".service", "%s=%s matches no unit: unit names have a type", name, clip(w.text, quoteMax))
+	}
+	return true
 }
 
 // combinations refuses what fleet refused: options that cannot be obeyed
