@@ -25,9 +25,7 @@ func sliceOf(state *cluster.State, node cluster.NodeID) cluster.Slice {
 		if !ok || u.UID != p.UID || u.Desired == cluster.Inactive {
 			continue // the leader is about to withdraw the placement
 		}
-		slice.Units = append(slice.Units, cluster.Assignment{
-			Name: u.Name, UID: u.UID, Text: u.Text, Hash: u.Hash, Desired: u.Desired, Restarts: u.Restarts, Epoch: p.Epoch,
-		})
+		slice.Units = append(slice.Units, cluster.Assign(u, p))
 	}
 	return slice
 }

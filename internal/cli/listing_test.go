@@ -342,6 +342,7 @@ func TestStatusOfUnits(t *testing.T) {
 	f.units[0].Statuses[0].Result, f.units[0].Statuses[0].ExitCode = "exit-code", 203
 	f.units[0].Statuses[0].Log = []string{"bad: no such file"}
 	f.units[0].Problem = f.units[0].Statuses[0].Problem + " on node-3"
+	f.units[0].Placement.Retry = &cluster.Retry{Count: 2, Last: testNow().Add(-time.Minute), Due: testNow().Add(40 * time.Second)}
 	f.journals = map[string][]string{"hello.service": {"hello: up"}}
 	hash := string(hello(cluster.Inactive).Hash[:7])
 	got := run(t, f, "argosy status hello bad web@1")
@@ -358,6 +359,7 @@ bad.service - Hello
    Wanted: launched; file ` + hash + `, submitted 2026-03-01T11:00:00Z; 1h 0min ago
    Placed: on node-3 since 2026-03-01T11:50:00Z; 10min 0s ago
    Reason: least loaded of 3 nodes
+    Tried: again 2 times, last 2026-03-01T11:59:00Z; 1min 0s ago, next in 40s
    Active: failed (failed) on node-3 since 2026-03-01T11:55:00Z; 5min 0s ago
    Result: exit-code, status 203
   Problem: exit-code, status 203

@@ -127,6 +127,9 @@ func (a *app) printUnit(view wire.UnitView, nodes map[cluster.NodeID]wire.NodeVi
 		if p.Reason != "" {
 			a.line("Reason", "%s", table.Clean(p.Reason))
 		}
+		if p.Retry != nil {
+			a.line("Tried", "%s", triedText(*p.Retry, now))
+		}
 	}
 	for _, status := range view.Statuses {
 		a.printStatus(status, nodes, now)
@@ -137,6 +140,21 @@ func (a *app) printUnit(view wire.UnitView, nodes map[cluster.NodeID]wire.NodeVi
 	if view.Problem != "" && !problemTold(view) {
 		a.line("Problem", "%s", table.Clean(view.Problem))
 	}
+}
+
+// triedText says how often the cluster tried a unit again, and when it does next.
+func triedText(r cluster.Retry, now time.Time) string {
+	text := "not again yet"
+	switch {
+	case r.Count == 1:
+		text = "again once, " + when(r.Last, now)
+	case r.Count > 1:
+		text = fmt.Sprintf("again %d times, last %s", r.Count, when(r.Last, now))
+	}
+	if !r.Due.IsZero() {
+		text += ", next in " + max(r.Due.Sub(now), 0).Round(time.Second).String()
+	}
+	return text
 }
 
 // problemTold reports whether the problem of a unit stands in what was printed of it

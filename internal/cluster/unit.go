@@ -63,6 +63,8 @@ type Placement struct {
 	Epoch  Epoch     `json:"epoch"`
 	Reason string    `json:"reason"`
 	Since  time.Time `json:"since"`
+	// Retry is set once the unit has failed after its own Restart= was spent.
+	Retry *Retry `json:"retry,omitempty"`
 	// Revision is the store's, filled in when the record is read.
 	Revision Revision `json:"revision,omitempty"`
 }
@@ -72,6 +74,38 @@ func (p Placement) On(id NodeID) bool { return slices.Contains(p.Nodes, id) }
 
 // Pending reports whether the unit waits for a node that may take it.
 func (p Placement) Pending() bool { return len(p.Nodes) == 0 }
+
+// Tries is how often the cluster has tried the unit again.
+func (p Placement) Tries() int64 {
+	if p.Retry == nil {
+		return 0
+	}
+	return p.Retry.Count
+}
+
+// Retry is how the cluster tries a unit again that has failed.
+type Retry struct {
+	// Count is how often it was tried again. It never goes back.
+	Count int64 `json:"count"`
+	// Streak is how often without a good while in between; it decides how long
+	// the next wait is.
+	Streak int `json:"streak,omitempty"`
+	// Failed are the nodes where it failed in this streak, the latest last.
+	Failed []NodeID `json:"failed,omitempty"`
+	// Last is when it was last tried again, by the clock of the leader.
+	Last time.Time `json:"last,omitzero"`
+	// Due is when it is tried again next; zero while it has not failed.
+	Due time.Time `json:"due,omitzero"`
+}
+
+// Equal reports whether both say the same; nil is equal to nil only.
+func (r *Retry) Equal(t *Retry) bool {
+	if r == nil || t == nil {
+		return r == t
+	}
+	return r.Count == t.Count && r.Streak == t.Streak && slices.Equal(r.Failed, t.Failed) &&
+		r.Last.Equal(t.Last) && r.Due.Equal(t.Due)
+}
 
 // Status is what a node's systemd says of a unit. Written by that node, and
 // only ever from observation.
@@ -98,7 +132,7 @@ type Status struct {
 	// "assert", "unsupported"); only of a unit that is inactive, whose other words
 	// do not tell: systemd forgets such a unit, its result and times included.
 	Job string `json:"job,omitempty"`
-	// Restarts is Unit.Restarts as of the last start that was carried out.
+	// Restarts is Assignment.Restarts as of the last start that was carried out.
 	Restarts int64 `json:"restarts,omitempty"`
 	// Since is when Active last changed, by the node's clock.
 	Since time.Time `json:"since"`
@@ -142,13 +176,23 @@ func JobFailed(result string) bool {
 
 // Assignment is one unit as a node is told of it.
 type Assignment struct {
-	Name     UnitName `json:"name"`
-	UID      UID      `json:"uid"`
-	Text     string   `json:"text"`
-	Hash     Hash     `json:"hash"`
-	Desired  Desired  `json:"desired"` // Loaded or Launched
-	Restarts int64    `json:"restarts,omitempty"`
-	Epoch    Epoch    `json:"epoch"`
+	Name    UnitName `json:"name"`
+	UID     UID      `json:"uid"`
+	Text    string   `json:"text"`
+	Hash    Hash     `json:"hash"`
+	Desired Desired  `json:"desired"` // Loaded or Launched
+	// Restarts counts the restarts that users asked for, and how often the
+	// cluster tried the unit again.
+	Restarts int64 `json:"restarts,omitempty"`
+	Epoch    Epoch `json:"epoch"`
+}
+
+// Assign returns a unit as a node that it is placed on is told of it.
+func Assign(u Unit, p Placement) Assignment {
+	return Assignment{
+		Name: u.Name, UID: u.UID, Text: u.Text, Hash: u.Hash, Desired: u.Desired,
+		Restarts: u.Restarts + p.Tries(), Epoch: p.Epoch,
+	}
 }
 
 // Slice is everything that is placed on one node. Its generation is the store

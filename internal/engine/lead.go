@@ -58,6 +58,9 @@ func (e *Engine) leadRound(ctx context.Context, r round) (time.Duration, error) 
 		return 0, err
 	}
 	writes = append(writes, orphans...)
+	if next := e.settled.next; !next.IsZero() {
+		due = min(due, max(next.Sub(r.now), planEvery))
+	}
 	return due, e.commitAll(ctx, r, writes)
 }
 
@@ -79,8 +82,14 @@ func deaths(sessions []cluster.Session) []write {
 
 // place plans the placements, audits the result and turns it into writes.
 func (e *Engine) place(r round, health map[cluster.NodeID]cluster.Health) ([]write, error) {
-	input := planInput{health, r.state.Nodes, r.state.Units, r.state.Placements}
-	if e.settled.equal(input) {
+	input := planInput{
+		health: health, nodes: r.state.Nodes, units: r.state.Units, placements: r.state.Placements,
+		statuses: r.state.Statuses, failures: e.settled.failures,
+	}
+	if !shared(input.statuses, e.settled.statuses) {
+		input.failures = failures(input.statuses)
+	}
+	if e.settled.equal(input) && !e.settled.due(r.now) {
 		return nil, nil
 	}
 	e.specs.prune(r.state)
@@ -90,6 +99,7 @@ func (e *Engine) place(r round, health map[cluster.NodeID]cluster.Health) ([]wri
 	})
 	if proposal.Empty() {
 		e.settled = input
+		e.settled.next = proposal.Next
 		return nil, nil
 	}
 	proposal, err := e.audited(r.state, proposal)
@@ -123,21 +133,47 @@ func (e *Engine) place(r round, health map[cluster.NodeID]cluster.Health) ([]wri
 	return out, nil
 }
 
-// planInput is what placing depends on, of all that a snapshot holds. Statuses
-// and renewals of sessions come all the time and change none of it.
+// planInput is what placing depends on, of all that a snapshot holds. Renewals
+// of sessions come all the time and change none of it, and of statuses only
+// those count that say that a unit failed.
 type planInput struct {
 	health     map[cluster.NodeID]cluster.Health
 	nodes      []cluster.NodeState
 	units      []cluster.Unit
 	placements []cluster.Placement
+	statuses   []cluster.Status
+	failures   []failure
+	next       time.Time // when the plan is to be made anew all the same
 }
+
+// failure is one failure of one start of a unit.
+type failure struct {
+	unit     cluster.UnitName
+	node     cluster.NodeID
+	epoch    cluster.Epoch
+	restarts int64
+	hash     cluster.Hash
+}
+
+func failures(statuses []cluster.Status) []failure {
+	var out []failure
+	for i := range statuses {
+		if s := &statuses[i]; s.Active == "failed" {
+			out = append(out, failure{s.Unit, s.Node, s.Epoch, s.Restarts, s.Hash})
+		}
+	}
+	return out
+}
+
+// due reports whether time alone asks for another plan.
+func (p planInput) due(now time.Time) bool { return !p.next.IsZero() && !now.Before(p.next) }
 
 // equal compares with the snapshot of another round. Lists of the mirror are
 // shared between snapshots until they change, so most are compared by where
 // they are.
 func (p planInput) equal(q planInput) bool {
 	return p.health != nil && maps.Equal(p.health, q.health) &&
-		shared(p.units, q.units) && shared(p.placements, q.placements) &&
+		shared(p.units, q.units) && shared(p.placements, q.placements) && slices.Equal(p.failures, q.failures) &&
 		slices.EqualFunc(p.nodes, q.nodes, func(a, b cluster.NodeState) bool {
 			return a.Node.ID == b.Node.ID && a.Node.Revision == b.Node.Revision && reflect.DeepEqual(a.Report, b.Report)
 		})

@@ -44,6 +44,11 @@ type unit struct {
 	reason string             // why it was put where it is, in this pass
 	// obstacle is why it cannot be placed on any node whatever.
 	obstacle string
+	// A unit that failed after its own Restart= was spent: what its node says,
+	// which nodes are avoided, and the node that it leaves in this pass.
+	failed *cluster.Status
+	avoid  []cluster.NodeID
+	tried  *node
 
 	// What its demands come to, as numbers of globs.
 	met                      []int // globs of any unit that mean this one
@@ -68,7 +73,7 @@ func (u *unit) asks() bool { return u.spec.CPU > 0 || u.spec.Memory > 0 }
 // free reports whether nothing but the static filters can keep the unit from a
 // node.
 func (u *unit) free() bool {
-	return len(u.met) == 0 && len(u.conflicts) == 0 && len(u.near) == 0 && len(u.spec.MachineOf) == 0 &&
+	return len(u.avoid) == 0 && len(u.met) == 0 && len(u.conflicts) == 0 && len(u.near) == 0 && len(u.spec.MachineOf) == 0 &&
 		!u.asks() && len(u.spreads) == 0 && len(u.wantNear) == 0 && len(u.wantAway) == 0
 }
 
@@ -83,6 +88,7 @@ func newPass(in Input) *pass {
 	}
 	p.addNodes(in.State.Nodes)
 	p.addUnits()
+	p.findFailures()
 	p.relate()
 	p.arrange()
 	return p

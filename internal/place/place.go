@@ -34,6 +34,9 @@ type Input struct {
 type Proposal struct {
 	Changes []Change   // sorted by unit
 	Deletes []Deletion // sorted by unit
+	// Next is when to plan again although nothing has changed: a unit that
+	// failed is due to be tried again. Zero: never.
+	Next time.Time
 }
 
 // Empty reports whether there is nothing to do.

@@ -28,6 +28,7 @@ func Plan(in Input) Proposal {
 		}
 	}
 	out.Deletes = p.deletions(in.State)
+	out.Next = p.next()
 	return out
 }
 
@@ -70,6 +71,10 @@ func (p *pass) keep(u *unit) {
 		}
 		if !u.spec.Global && len(u.at) == 1 {
 			u.left = append(u.left, n.name+": it is no longer a global unit")
+			continue
+		}
+		if p.again(u) {
+			p.giveUp(u, n)
 			continue
 		}
 		if v := p.staying(u, n); !v.ok {
@@ -146,11 +151,16 @@ func (p *pass) place(u *unit) {
 	if best == nil {
 		return
 	}
-	verb := "placed on "
-	if len(u.left) > 0 {
-		verb = "moved from " + strings.Join(u.left, ", and from ") + ", to "
+	switch {
+	case best == u.tried:
+		u.reason = fmt.Sprintf("tried again after it failed (%s) on %s: %s", failure(u.failed), best.name, why)
+	case u.had(best):
+		u.reason = "" // what drove it off is gone
+	case len(u.left) > 0:
+		u.reason = "moved from " + strings.Join(u.left, ", and from ") + ", to " + best.name + ": " + why
+	default:
+		u.reason = "placed on " + best.name + ": " + why
 	}
-	u.reason = verb + best.name + ": " + why
 	p.put(u, best)
 }
 
@@ -182,7 +192,7 @@ func (p *pass) change(u *unit) (Change, bool) {
 	next := cluster.Placement{
 		Unit: u.Name, UID: u.UID, Global: u.spec.Global,
 		Nodes: ids(u.at), Reason: p.reason(u), Since: p.in.Now,
-		Epoch: cluster.Epoch(p.in.State.Revision) + 1,
+		Epoch: cluster.Epoch(p.in.State.Revision) + 1, Retry: p.retry(u),
 	}
 	if was := u.record; was != nil {
 		// Epochs begin at the store's revision, so that they grow even when a
@@ -191,7 +201,7 @@ func (p *pass) change(u *unit) (Change, bool) {
 		next.Revision = was.Revision
 		if was.UID == next.UID && slices.Equal(was.Nodes, next.Nodes) {
 			next.Epoch, next.Since = was.Epoch, was.Since
-			if was.Global == next.Global && was.Reason == next.Reason {
+			if was.Global == next.Global && was.Reason == next.Reason && was.Retry.Equal(next.Retry) {
 				return Change{}, false
 			}
 		}
@@ -218,9 +228,11 @@ func (p *pass) reason(u *unit) string {
 		return "global, on " + p.rejections(u)
 	case u.reason != "":
 		return u.reason
+	case u.waits():
+		return waiting(u, u.at[0])
 	case u.at[0].gone() && !u.broken:
 		return fmt.Sprintf("%s%s, which is %s: %s", stays, u.at[0].name, u.at[0].health, p.rejections(u))
-	case u.old != nil && !strings.HasPrefix(u.old.Reason, stays) && slices.Equal(u.old.Nodes, ids(u.at)):
+	case u.old != nil && !u.stale() && slices.Equal(u.old.Nodes, ids(u.at)):
 		return u.old.Reason
 	}
 	return "kept on " + u.at[0].name

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -43,7 +44,32 @@ func drawWith(t *rapid.T, spec func(t *rapid.T, units int) *place.Spec) drawn {
 		d.in.State.Nodes = d.in.State.Nodes[1:]
 	}
 	d.shake(t)
+	d.fail(t)
 	return d
+}
+
+// fail has units fail where they are, some of which failed before.
+func (d *drawn) fail(t *rapid.T) {
+	for i := range d.in.State.Placements {
+		p := &d.in.State.Placements[i]
+		if p.Global || len(p.Nodes) == 0 || !rapid.Bool().Draw(t, "fails") {
+			continue
+		}
+		if rapid.Bool().Draw(t, "again") {
+			p.Retry = &cluster.Retry{
+				Count: 7, Streak: rapid.IntRange(0, 99).Draw(t, "streak"), Last: now().Add(-time.Hour),
+				Due: now().Add(time.Duration(rapid.IntRange(-1, 1).Draw(t, "due")) * time.Second),
+			}
+			for _, n := range d.in.State.Nodes {
+				if rapid.Bool().Draw(t, "failedThere") {
+					p.Retry.Failed = append(p.Retry.Failed, n.Node.ID)
+				}
+			}
+		}
+		d.in.State.Statuses = append(d.in.State.Statuses, cluster.Status{
+			Unit: p.Unit, Node: p.Nodes[0], UID: p.UID, Epoch: p.Epoch, Restarts: p.Tries(), Active: "failed",
+		})
+	}
 }
 
 // shake gives every node and unit new properties.
@@ -64,7 +90,7 @@ func (d *drawn) shake(t *rapid.T) {
 }
 
 func drawSpec(t *rapid.T, units int) *place.Spec {
-	s := &place.Spec{}
+	s := &place.Spec{Restarts: rapid.Bool().Draw(t, "restarts")}
 	other := func(label string) string {
 		i := rapid.IntRange(0, units-1).Draw(t, label)
 		return fmt.Sprintf("u%d@%d.service", i%3, i)

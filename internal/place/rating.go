@@ -52,15 +52,21 @@ func (p *pass) rate(u *unit, n *node, hash uint64) rating {
 }
 
 // best returns the best of the nodes that may take the unit, and why it is.
+// One that failed goes where it failed before only if no other node is left.
 func (p *pass) best(u *unit) (*node, string) {
 	c := p.classOf(u)
-	for _, tier := range c.tiers {
-		n, fit := p.bestOf(u, tier)
-		if n != nil {
-			return n, choice(u, n, fit, len(c.tiers) > 1)
+	for {
+		for _, tier := range c.tiers {
+			n, fit := p.bestOf(u, tier)
+			if n != nil {
+				return n, choice(u, n, fit, len(c.tiers) > 1)
+			}
 		}
+		if len(u.avoid) == 0 {
+			return nil, ""
+		}
+		u.avoid = u.avoid[:len(u.avoid)-1]
 	}
-	return nil, ""
 }
 
 // bestOf returns the best of some nodes, and how many of them may take the unit.
@@ -79,7 +85,7 @@ func (p *pass) bestOf(u *unit, nodes []*node) (best *node, fit int) {
 		return best, len(nodes)
 	}
 	for _, n := range nodes {
-		if !p.first(p.dynamic, u, n).ok {
+		if u.avoids(n) || !p.first(p.dynamic, u, n).ok {
 			continue
 		}
 		fit++

@@ -62,6 +62,7 @@ func world(t testing.TB, text string) place.Input {
 
 func addNode(t testing.TB, in *place.Input, id cluster.NodeID, words []string) {
 	n := cluster.NodeState{Node: cluster.Node{ID: id, Name: string(id), Labels: map[string]string{}}}
+	n.Session.BootID = "first"
 	in.Health[id] = cluster.Ready
 	for _, w := range words {
 		key, value, label := strings.Cut(w, "=")
@@ -125,6 +126,10 @@ func addUnit(t testing.TB, in *place.Input, name cluster.UnitName, words []strin
 			spec.CPU = int64(1000 * number(t, value))
 		case "memory":
 			spec.Memory = int64(number(t, value))
+		case "restarts":
+			spec.Restarts = true
+		case "final":
+			spec.FinalExits = append(spec.FinalExits, int(number(t, value)))
 		case "priority":
 			spec.Priority = int(number(t, value))
 		case "on":

@@ -143,6 +143,8 @@ func verbs() map[string]verb {
 		"destroy":     (*Script).destroy,
 		"wait":        (*Script).wait,   // wait UNIT STATE [TIME]
 		"moved":       (*Script).moved,  // moved UNIT NODE [TIME]: waits until it is active on another
+		"tried":       (*Script).tried,  // tried UNIT TIMES [TIME]
+		"placed":      (*Script).placed, // placed NAME UNIT: the node that a unit is on, running or not
 		"where":       (*Script).where,  // where UNIT: prints the nodes
 		"units":       (*Script).units,  // prints NAME STATE NODES
 		"let":         (*Script).let,    // let NAME WORD
@@ -273,24 +275,28 @@ func (s *Script) destroy(args []string) error {
 	})
 }
 
-// view returns how the API shows a unit, and its state in one word: gone,
-// inactive, pending, loaded (and not running), or what systemd says of it.
-func (s *Script) view(name cluster.UnitName) (string, error) {
+// view returns how the API shows a unit; nil if there is none.
+func (s *Script) view(name string) (*wire.UnitView, error) {
 	ctx, cancel := ctx()
 	defer cancel()
 	list, err := s.world.API().Units(ctx)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	for _, u := range list.Items {
-		if u.Name == name {
-			return state(u), nil
+	for i := range list.Items {
+		if u := &list.Items[i]; string(u.Name) == name {
+			return u, nil
 		}
 	}
-	return "gone", nil
+	return nil, nil
 }
 
-func state(u wire.UnitView) string {
+// state sums a unit up in one word: gone, inactive, pending, loaded (and not
+// running), or what systemd says of it.
+func state(u *wire.UnitView) string {
+	if u == nil {
+		return "gone"
+	}
 	if u.Placement == nil || u.Desired == cluster.Inactive {
 		return "inactive"
 	}
@@ -319,11 +325,35 @@ func (s *Script) wait(args []string) error {
 		return err
 	}
 	return s.until(limit, func() error {
-		is, err := s.view(cluster.UnitName(args[0]))
-		if err == nil && is != args[1] {
+		u, err := s.view(args[0])
+		if is := state(u); err == nil && is != args[1] {
 			err = fmt.Errorf("it is %s", is)
 		}
 		return err
+	})
+}
+
+// tried waits until the cluster has tried a unit that fails again so many times.
+func (s *Script) tried(args []string) error {
+	limit, err := limitOf(args, 2)
+	if err != nil {
+		return err
+	}
+	times, err := strconv.ParseInt(args[1], 10, 64)
+	if err != nil {
+		return err
+	}
+	return s.until(limit, func() error {
+		u, err := s.view(args[0])
+		switch {
+		case err != nil:
+			return err
+		case u == nil || u.Placement == nil:
+			return errors.New("it is placed nowhere")
+		case u.Placement.Tries() < times:
+			return fmt.Errorf("it was tried again %d times; %s", u.Placement.Tries(), u.Placement.Reason)
+		}
+		return nil
 	})
 }
 
@@ -357,7 +387,7 @@ func (s *Script) moved(args []string) error {
 			return errors.New("there is no such unit or node")
 		}
 		u := units.Items[i]
-		if is := state(u); is != "active" || u.Placement.On(nodes.Items[from].ID) {
+		if is := state(&u); is != "active" || u.Placement.On(nodes.Items[from].ID) {
 			return fmt.Errorf("it is %s, %s", is, u.Placement.Reason)
 		}
 		return nil
@@ -383,13 +413,35 @@ func (s *Script) units([]string) error {
 		if u.Placement != nil {
 			count = len(u.Placement.Nodes)
 		}
-		fmt.Fprintf(&b, "%s %s %s %d\n", u.Name, u.Desired, state(u), count)
+		fmt.Fprintf(&b, "%s %s %s %d\n", u.Name, u.Desired, state(&u), count)
 	}
 	s.output = b.String()
 	return err
 }
 
 func (s *Script) let(args []string) error { s.names[args[0]] = args[1]; return nil }
+
+func (s *Script) placed(args []string) error {
+	u, err := s.view(args[1])
+	if err != nil {
+		return err
+	}
+	if u == nil || u.Placement == nil || len(u.Placement.Nodes) != 1 {
+		return fmt.Errorf("%s is not placed on one node", args[1])
+	}
+	ctx, cancel := ctx()
+	defer cancel()
+	nodes, err := s.world.API().Nodes(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range nodes.Items {
+		if u.Placement.On(n.ID) {
+			s.names[args[0]] = n.Name
+		}
+	}
+	return nil
+}
 
 func (s *Script) differ(args []string) error {
 	if args[0] == args[1] {

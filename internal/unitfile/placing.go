@@ -3,6 +3,7 @@ package unitfile
 import (
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"argosy/internal/cluster"
@@ -45,6 +46,11 @@ type Placing struct {
 	Near, Away []Peers
 	// Priority decides who is placed first, and who may push whom off a node.
 	Priority int
+
+	// Restarts is set if the unit's own Restart= has it run again after any
+	// failure, except one with an exit code of FinalExits.
+	Restarts   bool
+	FinalExits []int
 }
 
 // Limits on the options of [X-Fleet]. Placing compares units with units, so its
@@ -70,9 +76,29 @@ func PlacingOf(name cluster.UnitName, f *File) (Placing, []Finding) {
 		Replaces:  o.globs(keyReplaces),
 	}
 	o.argosy(&p)
+	p.Restarts, p.FinalExits = restarts(f)
 	o.combinations(p)
 	o.argosyCombinations(p)
 	return p, o.report.sorted()
+}
+
+// restarts reads the policy of systemd.service(5) that says when to start a
+// service again.
+func restarts(f *File) (always bool, final []int) {
+	switch f.Value("Service", "Restart") {
+	case "always", "on-failure":
+	default:
+		return false, nil
+	}
+	for _, a := range f.Lookup("Service", "RestartPreventExitStatus") {
+		for _, text := range strings.Fields(a.Value) {
+			// Names of signals and of codes stand there too; those are tried again.
+			if code, err := strconv.Atoi(text); err == nil {
+				final = append(final, code)
+			}
+		}
+	}
+	return true, final
 }
 
 // options reads the options of one unit.

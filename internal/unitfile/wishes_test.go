@@ -48,6 +48,10 @@ func TestWishes(t *testing.T) {
 			Away: []unitfile.Peers{{Glob: "a@*.service"}},
 		}},
 		{"priority", "a.service", "[X-Argosy]\nPriority=-7", placing{Priority: -7}},
+		{"a service that its own policy restarts", "a.service", "[Service]\nRestart=on-failure\nRestartPreventExitStatus=2 SIGTERM\nRestartPreventExitStatus=7", placing{
+			Restarts: true, FinalExits: []int{2, 7},
+		}},
+		{"a service that is restarted when it ends well only", "a.service", "[Service]\nRestart=on-success", placing{}},
 		{"an instance has values of its own", "a@7.service", "[X-Argosy]\nPriority=%i\nRequire=slot=%i", placing{
 			Priority: 7, Require: []unitfile.Requirement{{Key: "slot", Values: []string{"7"}}},
 		}},

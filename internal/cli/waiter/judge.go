@@ -125,7 +125,7 @@ func (j judge) onNode(node cluster.NodeID) Event {
 		return Event{State: status.Load + " on " + j.nodeName(node), Reason: status.Problem, Log: status.Log, Verdict: Failed}
 	case j.goal == Loaded:
 		return j.loaded(status)
-	case j.goal == Restarted && status.Restarts < j.view.Restarts:
+	case j.goal == Restarted && status.Restarts < cluster.Assign(j.view.Unit, *j.view.Placement).Restarts:
 		event := j.say(status, Waiting)
 		if event.Reason == "" {
 			event.Reason = "the node has not restarted it yet"

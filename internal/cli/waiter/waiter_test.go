@@ -34,6 +34,12 @@ func pending(reason string) func(*wire.UnitView) {
 	return func(v *wire.UnitView) { v.Placement = &cluster.Placement{Unit: name, UID: v.UID, Reason: reason} }
 }
 
+func tried(n int64) func(*wire.UnitView) {
+	return func(v *wire.UnitView) {
+		v.Placement = &cluster.Placement{Unit: name, UID: v.UID, Nodes: []cluster.NodeID{"a"}, Epoch: 3, Retry: &cluster.Retry{Count: n}}
+	}
+}
+
 func restarted(n int64) func(*wire.UnitView) { return func(v *wire.UnitView) { v.Restarts = n } }
 
 // says adds a status; later functions alter it.
@@ -227,6 +233,12 @@ func TestJudgement(t *testing.T) {
 			before: unit(cluster.Launched, on("a"), says("a", "active", "running", pid(312))),
 			now:    new(unit(cluster.Launched, on("a"), restarted(1), says("a", "active", "running", pid(377), restarts(1)))),
 			want:   "reached: active (running) on node-a: main process 377 instead of 312",
+		},
+		"a start that the cluster tried again is not the restart that was asked for": {
+			goal:   Restarted,
+			before: unit(cluster.Launched, on("a"), tried(2), says("a", "active", "running", pid(312), restarts(2))),
+			now:    new(unit(cluster.Launched, on("a"), tried(2), restarted(1), says("a", "active", "running", pid(377), restarts(2)))),
+			want:   "waiting: active (running) on node-a: the node has not restarted it yet",
 		},
 		"a new main process of another cause is no restart": {
 			goal:   Restarted,

@@ -1,0 +1,153 @@
+package place
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"argosy/internal/cluster"
+)
+
+// When a unit is tried again that failed after its own Restart= was spent. The
+// wait doubles with each failure, so that a unit that is sick everywhere costs
+// the cluster a write now and then, and begins anew once the unit has run well
+// for a while.
+const (
+	retryFirst = 10 * time.Second
+	retryMax   = 10 * time.Minute
+	retryCalm  = 10 * time.Minute
+	// retryFailed bounds how many nodes are remembered as those where a unit
+	// failed.
+	retryFailed = 16
+)
+
+// backoff is how long a unit waits that was tried again streak times already.
+func backoff(streak int) time.Duration {
+	return min(retryFirst<<min(streak, 10), retryMax)
+}
+
+// failedOn begins the reason of a unit that waits to be tried again.
+const failedOn = "failed on "
+
+// findFailures notes the units that failed where they are placed.
+func (p *pass) findFailures() {
+	boots := map[cluster.NodeID]string{}
+	for _, n := range p.in.State.Nodes {
+		boots[n.Node.ID] = n.Session.BootID
+	}
+	for i := range p.in.State.Statuses {
+		s := &p.in.State.Statuses[i]
+		if s.Active != "failed" {
+			continue
+		}
+		u, n := p.byName[s.Unit], p.byID[s.Node]
+		if u == nil || n == nil || n.health != cluster.Ready || s.BootID != "" && s.BootID != boots[s.Node] {
+			continue
+		}
+		if u.mayRetry(s) {
+			u.failed = s
+		}
+	}
+}
+
+// mayRetry reports whether a failure is one of what was last asked of the unit,
+// after which its own policy would have it run.
+func (u *unit) mayRetry(s *cluster.Status) bool {
+	return u.spec.Restarts && !u.spec.Global && u.Desired == cluster.Launched &&
+		u.old != nil && u.old.On(s.Node) && s.UID == u.UID && s.Hash == u.Hash &&
+		s.Epoch == u.old.Epoch && s.Restarts == u.Unit.Restarts+u.old.Tries() &&
+		!slices.Contains(u.spec.FinalExits, s.ExitCode)
+}
+
+// again reports whether it is time to try a unit again that has failed.
+func (p *pass) again(u *unit) bool {
+	return u.failed != nil && u.old.Retry != nil && !u.old.Retry.Due.IsZero() && !p.in.Now.Before(u.old.Retry.Due)
+}
+
+// failure words how a unit failed.
+func failure(s *cluster.Status) string {
+	if s.Result == "exit-code" {
+		return fmt.Sprintf("exit code %d", s.ExitCode)
+	}
+	if s.Result == "" {
+		return "no reason given"
+	}
+	return s.Result
+}
+
+// giveUp takes a unit that is tried again off its node. Others that may take it
+// come first, and of those where it failed the one where that is longest ago.
+func (p *pass) giveUp(u *unit, n *node) {
+	u.tried = n
+	u.avoid = p.failedNodes(u)
+	slices.Reverse(u.avoid)
+	u.left = append(u.left, fmt.Sprintf("%s, where it failed (%s)", n.name, failure(u.failed)))
+}
+
+// avoids reports whether the unit failed on a node not long ago.
+func (u *unit) avoids(n *node) bool { return slices.Contains(u.avoid, n.id) }
+
+// waits reports whether a unit stays where it failed until it is tried again.
+func (u *unit) waits() bool {
+	return u.failed != nil && u.tried == nil && len(u.at) == 1 && u.old.On(u.at[0].id)
+}
+
+// retry returns what the record of a unit is to say of its being tried again.
+func (p *pass) retry(u *unit) *cluster.Retry {
+	var was cluster.Retry
+	if u.old != nil && u.old.Retry != nil {
+		was = *u.old.Retry
+	}
+	next := was
+	switch {
+	case u.tried != nil:
+		next.Count++
+		next.Streak++
+		next.Last, next.Due = p.in.Now, time.Time{}
+		next.Failed = p.failedNodes(u)
+	case u.waits() && was.Due.IsZero():
+		if p.in.Now.Sub(was.Last) > retryCalm+backoff(was.Streak) {
+			next.Streak, next.Failed = 0, nil
+		}
+		next.Due = p.in.Now.Add(backoff(next.Streak))
+	case !u.waits() && !was.Due.IsZero():
+		// Somebody has started it, given it another text, or its node is gone.
+		next.Due, next.Streak, next.Failed = time.Time{}, 0, nil
+	}
+	if next.Count == 0 && next.Due.IsZero() {
+		return nil
+	}
+	return &next
+}
+
+// failedNodes returns where a unit failed in its streak, the node that it leaves
+// now at the end.
+func (p *pass) failedNodes(u *unit) []cluster.NodeID {
+	all := slices.DeleteFunc(slices.Clone(u.old.Retry.Failed), func(id cluster.NodeID) bool { return id == u.tried.id })
+	all = append(all, u.tried.id)
+	return all[max(0, len(all)-retryFailed):]
+}
+
+// next returns when the next unit is to be tried again, zero if none is.
+func (p *pass) next() (first time.Time) {
+	for _, u := range p.units {
+		if !u.waits() {
+			continue
+		}
+		if due := p.retry(u).Due; first.IsZero() || due.Before(first) {
+			first = due
+		}
+	}
+	return first
+}
+
+// waiting says that a unit has failed and is to be tried again.
+func waiting(u *unit, n *node) string {
+	return fmt.Sprintf("%s%s (%s); the cluster tries it again, elsewhere if it can", failedOn, n.name, failure(u.failed))
+}
+
+// stale reports whether the reason of a record speaks of what is over.
+func (u *unit) stale() bool {
+	return strings.HasPrefix(u.old.Reason, stays) || !u.waits() && strings.HasPrefix(u.old.Reason, failedOn)
+}
