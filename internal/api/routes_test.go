@@ -31,7 +31,7 @@ func TestTheAPIDescribesItself(t *testing.T) {
 		wire.PathRestart: "post", wire.PathJournal: "get", wire.PathWatch: "get", wire.PathNodes: "get", wire.PathNode: "patch",
 		wire.PathTokens: "post", wire.PathToken: "delete", wire.PathAdmit: "post", wire.PathRenew: "post", wire.PathReport: "put",
 		wire.PathStatuses: "post", wire.PathSlice: "get", wire.PathCert: "post", wire.PathServer: "post", wire.PathNodeLog: "get",
-		wire.PathLeave: "post", wire.PathReset: "post",
+		wire.PathLeave: "post", wire.PathReset: "post", wire.PathExplain: "get", wire.PathScale: "post",
 	} {
 		if _, ok := doc.Paths[path][method]; !ok {
 			t.Errorf("%s %s is not described", method, path)

@@ -11,8 +11,8 @@ import (
 
 	"argosy/internal/api/wire"
 	"argosy/internal/cluster"
+	"argosy/internal/place"
 	"argosy/internal/store"
-	"argosy/internal/unitfile"
 )
 
 // unitsMax bounds one request.
@@ -57,6 +57,9 @@ func (s *Server) submitUnits(ctx context.Context, in *body[wire.SubmitRequest]) 
 	}
 	state, err := s.state()
 	if err != nil {
+		return nil, problemOf(err)
+	}
+	if err := checkCircles(state.Units, in.Body.Units); err != nil {
 		return nil, problemOf(err)
 	}
 	var changes []change
@@ -176,13 +179,15 @@ func decideSubmission(unit wire.SubmitUnit, old cluster.Unit, exists, replace bo
 	return c
 }
 
-func isGlobal(name cluster.UnitName, text string) bool {
-	file, err := unitfile.Parse(string(name), []byte(text))
+func isGlobal(name cluster.UnitName, text string) bool { return placing(name, text).Global }
+
+// placing is what a text asks of placing; nothing if it cannot be read.
+func placing(name cluster.UnitName, text string) place.Spec {
+	spec, err := place.ParseSpec(cluster.Unit{Name: name, Text: text})
 	if err != nil {
-		return false
+		return place.Spec{}
 	}
-	placing, _ := unitfile.PlacingOf(name, file)
-	return placing.Global
+	return *spec
 }
 
 // newUID returns 128 random bits: the name of one life of a unit.
@@ -220,9 +225,14 @@ func (s *Server) restartUnits(ctx context.Context, in *body[wire.NamesRequest]) 
 
 func (s *Server) destroyUnits(ctx context.Context, in *body[wire.NamesRequest]) (*body[wire.DesiredAnswer], error) {
 	return s.changeUnits(ctx, in.Body.Names, func(u cluster.Unit) (change, error) {
-		op := store.Delete(store.UnitKey(u.Name))
-		return change{wire.Outcome{Name: u.Name, Done: "destroyed"}, &op, store.ChangedAt(store.UnitKey(u.Name), u.Revision)}, nil
+		return destruction(u), nil
 	})
+}
+
+// destruction makes the change that takes a unit out of the cluster.
+func destruction(u cluster.Unit) change {
+	op := store.Delete(store.UnitKey(u.Name))
+	return change{wire.Outcome{Name: u.Name, Done: "destroyed"}, &op, store.ChangedAt(store.UnitKey(u.Name), u.Revision)}
 }
 
 // changeUnits applies one kind of change to units that exist.
@@ -267,31 +277,37 @@ func outcomes(changes []change) []wire.Outcome {
 	return list
 }
 
-// write commits changes in as few transactions as fit, and waits until this
-// server shows them. Without any it returns the revision that was looked at.
-func (s *Server) write(ctx context.Context, rev cluster.Revision, changes []change) (cluster.Revision, error) {
-	for _, part := range parts(changes) {
-		var txn store.Txn
+// write commits changes in as few transactions as fit, each under the conditions
+// given, and waits until this server shows them. Without any it returns the
+// revision that was looked at. An error says how much was done before.
+func (s *Server) write(ctx context.Context, rev cluster.Revision, changes []change, conds ...store.Cond) (cluster.Revision, error) {
+	done := 0
+	for _, part := range parts(changes, store.TxnOpsMax-len(conds)) {
+		txn := store.Txn{If: slices.Clone(conds)}
 		for _, c := range part {
 			txn.If = append(txn.If, c.guard)
 			txn.Then = append(txn.Then, *c.op)
 		}
 		committed, ok, err := s.commit(ctx, txn)
+		if err == nil && !ok {
+			err = cluster.Errorf(cluster.Conflict, "one of the units was changed by somebody else at the same time").WithHint("try again")
+		}
+		if err != nil && done > 0 {
+			err = cluster.Errorf(cluster.KindOf(err), "%w (%d units were done before)", err, done).WithHint(cluster.HintOf(err))
+		}
 		if err != nil {
 			return 0, err
 		}
-		if !ok {
-			return 0, cluster.Errorf(cluster.Conflict, "one of the units was changed by somebody else at the same time").WithHint("try again")
-		}
 		rev = committed
+		done += len(part)
 	}
 	s.settle(ctx, rev)
 	return rev, nil
 }
 
-// parts groups the changes that write something so that each group fits into
-// one transaction.
-func parts(changes []change) [][]change {
+// parts groups the changes that write something so that each group, of most
+// changes at the most, fits into one transaction.
+func parts(changes []change, most int) [][]change {
 	var groups [][]change
 	var group []change
 	size := 0
@@ -300,7 +316,7 @@ func parts(changes []change) [][]change {
 			continue
 		}
 		n := len(c.op.Key) + len(c.op.Value)
-		if len(group) == store.TxnOpsMax || len(group) > 0 && size+n > store.TxnBytesMax {
+		if len(group) == most || len(group) > 0 && size+n > store.TxnBytesMax {
 			groups, group, size = append(groups, group), nil, 0
 		}
 		group, size = append(group, c), size+n

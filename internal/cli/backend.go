@@ -6,6 +6,7 @@ import (
 	"argosy/internal/api/client"
 	"argosy/internal/api/wire"
 	"argosy/internal/cluster"
+	"argosy/internal/place"
 )
 
 // Backend is the cluster as the verbs use it: the client of the API, or a fake
@@ -21,8 +22,10 @@ type Backend interface {
 type Units interface {
 	Units(ctx context.Context) (wire.List[wire.UnitView], error)
 	Unit(ctx context.Context, name cluster.UnitName) (wire.UnitView, error)
+	Explain(ctx context.Context, name cluster.UnitName) (place.Explanation, error)
 	Submit(ctx context.Context, request wire.SubmitRequest) (wire.SubmitAnswer, error)
 	SetDesired(ctx context.Context, request wire.DesiredRequest) (wire.DesiredAnswer, error)
+	Scale(ctx context.Context, request wire.ScaleRequest) (wire.DesiredAnswer, error)
 	Destroy(ctx context.Context, names []cluster.UnitName) (wire.DesiredAnswer, error)
 	Restart(ctx context.Context, names []cluster.UnitName) (wire.DesiredAnswer, error)
 }

@@ -2,9 +2,12 @@ package cli
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"argosy/internal/cluster"
 )
 
 const completionLong = `Print a script that makes a shell complete verbs, flags, and the names of units
@@ -72,6 +75,15 @@ func (a *app) unitNames(files bool) completer {
 		})
 		return names, directive
 	}
+}
+
+// templateNames proposes the templates of the cluster, for the first argument.
+func (a *app) templateNames(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	names, directive := a.unitNames(false)(cmd, args, word)
+	return slices.DeleteFunc(names, func(name string) bool { return !cluster.UnitName(name).IsTemplate() }), directive
 }
 
 // nodeNames proposes the nodes of the cluster.

@@ -14,6 +14,7 @@ import (
 	"argosy/internal/api/wire"
 	"argosy/internal/cli/contexts"
 	"argosy/internal/cluster"
+	"argosy/internal/place"
 )
 
 // fake is a cluster that answers from fields and notes what it was asked.
@@ -31,6 +32,9 @@ type fake struct {
 	fail     map[string]error // by the verb of the request
 	done     string           // what requests say they did; "changed" if empty
 	stale    bool
+
+	explanation place.Explanation
+	scaled      wire.DesiredAnswer
 
 	requests []string
 	target   contexts.Context
@@ -62,6 +66,20 @@ func (f *fake) Unit(_ context.Context, name cluster.UnitName) (wire.UnitView, er
 		}
 	}
 	return wire.UnitView{}, cluster.Errorf(cluster.NotFound, "no unit %s", name)
+}
+
+func (f *fake) Explain(_ context.Context, name cluster.UnitName) (place.Explanation, error) {
+	if err := f.ask("explain %s", name); err != nil {
+		return place.Explanation{}, err
+	}
+	return f.explanation, nil
+}
+
+func (f *fake) Scale(_ context.Context, req wire.ScaleRequest) (wire.DesiredAnswer, error) {
+	if err := f.ask("scale %s %d", req.Template, req.Replicas); err != nil {
+		return wire.DesiredAnswer{}, err
+	}
+	return f.scaled, nil
 }
 
 func (f *fake) outcomes(names []cluster.UnitName, done string) []wire.Outcome {

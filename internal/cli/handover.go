@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -61,6 +62,9 @@ func (h *handover) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	if found, err = h.withReplicas(ctx, b, found); err != nil {
+		return err
+	}
 	plan, err := planHandover(h.verb, h.desired, h.replace, found)
 	for _, warning := range plan.warnings {
 		h.notef("warning: %s", warning)
@@ -76,7 +80,8 @@ func (h *handover) run(cmd *cobra.Command, args []string) error {
 	if h.goal == 0 || h.wait.noBlock {
 		return nil
 	}
-	return h.await(ctx, b, waiter.New(h.goal, answer.Revision, awaited(answer.Units, before(found))), limit)
+	started := slices.DeleteFunc(answer.Units, func(o wire.Outcome) bool { return o.Name.IsTemplate() })
+	return h.await(ctx, b, waiter.New(h.goal, answer.Revision, awaited(started, before(found))), limit)
 }
 
 // found is what is known of a unit before anything is decided.
@@ -85,6 +90,7 @@ type found struct {
 	registry *wire.UnitView // as the cluster has it; nil if it has not
 	local    *source        // as the disk has it; nil if it has not
 	template *source        // as the cluster has its template, if that is needed
+	replicas int            // of a template: how many instances are started for it
 }
 
 // find looks the units up in fleet's order: the cluster, a file, the cluster's
@@ -116,6 +122,55 @@ func (h *handover) find(ctx context.Context, b Backend, units []wanted) ([]found
 		all = append(all, f)
 	}
 	return all, nil
+}
+
+// withReplicas adds the instances that templates ask for by Replicas=, if the
+// verb is to do more than to store them.
+func (h *handover) withReplicas(ctx context.Context, b Backend, units []found) ([]found, error) {
+	if h.desired == cluster.Inactive {
+		return units, nil
+	}
+	named := map[cluster.UnitName]bool{}
+	for _, unit := range units {
+		named[unit.name] = true
+	}
+	all := units
+	for i, unit := range units {
+		if !unit.name.IsTemplate() {
+			continue
+		}
+		text, err := h.textOf(ctx, b, unit)
+		if err != nil {
+			return nil, err
+		}
+		if text == nil {
+			continue
+		}
+		units[i].replicas = replicasOf(unit.name, text.text)
+		var instances []wanted
+		for n := range units[i].replicas {
+			if name := unit.name.Instantiate(strconv.Itoa(n + 1)); !named[name] {
+				instances = append(instances, wanted{name: name, dir: unit.dir, explicit: unit.explicit})
+			}
+		}
+		more, err := h.find(ctx, b, instances)
+		if err != nil {
+			return nil, err
+		}
+		for j := range more {
+			more[j].template = text // which may be about to replace the one that find saw
+		}
+		all = append(all, more...)
+	}
+	return all, nil
+}
+
+// textOf returns what the text of a template will be once it was handed over.
+func (h *handover) textOf(ctx context.Context, b Backend, unit found) (*source, error) {
+	if unit.registry != nil && (unit.local == nil || !h.replace) {
+		return h.template(ctx, b, map[cluster.UnitName]*source{}, unit.name) // listings have no texts
+	}
+	return unit.local, nil
 }
 
 // template returns the text of a template that the cluster has, asked for once.
@@ -183,9 +238,13 @@ type handoverPlan struct {
 func planHandover(verb string, desired cluster.Desired, replace bool, units []found) (handoverPlan, error) {
 	var plan handoverPlan
 	for _, unit := range units {
+		desired := desired
 		if unit.name.IsTemplate() && desired != cluster.Inactive {
-			return plan, cluster.Errorf(cluster.Invalid, "%s is a template and runs nowhere itself", unit.name).
-				WithHint(fmt.Sprintf("name an instance: argosy %s %s@1", verb, unit.name.Prefix()))
+			if unit.replicas == 0 {
+				return plan, cluster.Errorf(cluster.Invalid, "%s is a template and runs nowhere itself", unit.name).
+					WithHint(fmt.Sprintf("name an instance: argosy %s %s@1; or say Replicas= in it", verb, unit.name.Prefix()))
+			}
+			desired = cluster.Inactive // its instances get the state that is wanted
 		}
 		var err error
 		if unit.registry != nil {

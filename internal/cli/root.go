@@ -86,8 +86,8 @@ type verbGroup struct {
 func verbs(a *app) []verbGroup {
 	return []verbGroup{
 		{groupUnits, []*cobra.Command{
-			newSubmit(a), newStart(a), newStop(a), newRestart(a), newLoad(a), newUnload(a), newDestroy(a),
-			newCat(a), newJournal(a), newListUnits(a), newListUnitFiles(a), newVerify(a),
+			newSubmit(a), newStart(a), newScale(a), newStop(a), newRestart(a), newLoad(a), newUnload(a), newDestroy(a),
+			newCat(a), newExplain(a), newJournal(a), newListUnits(a), newListUnitFiles(a), newVerify(a),
 		}},
 		{groupCluster, []*cobra.Command{newStatus(a), newListMachines(a), newNode(a), newToken(a)}},
 		{groupMachine, []*cobra.Command{newInit(a), newJoin(a), newLeave(a), newReset(a)}},

@@ -203,6 +203,10 @@ func TestManyUnitsOnATerminalAreOneLine(t *testing.T) {
 
 func TestSubmit(t *testing.T) {
 	const other = "[Service]\nExecStart=/bin/true\n"
+	const replicated = other + "[X-Argosy]\nReplicas=2\n"
+	replicatedTemplate, firstInstance := hello(cluster.Inactive), hello(cluster.Loaded)
+	replicatedTemplate.Name, replicatedTemplate.Text = "web@.service", replicated
+	firstInstance.Name = "web@1.service"
 	inCluster := func(desired cluster.Desired) []wire.UnitView { return units(hello(desired)) }
 	template := hello(cluster.Inactive)
 	template.Name = "web@.service"
@@ -275,7 +279,22 @@ func TestSubmit(t *testing.T) {
 		"a template runs nowhere itself": {
 			files: map[string]string{"web@.service": other}, line: "argosy start DIR/web@.service",
 			asked: "unit web@.service",
-			want:  result{code: 1, err: "argosy: web@.service is a template and runs nowhere itself\nhint: name an instance: argosy start web@1\n"},
+			want:  result{code: 1, err: "argosy: web@.service is a template and runs nowhere itself\nhint: name an instance: argosy start web@1; or say Replicas= in it\n"},
+		},
+		"a template with replicas is submitted, and so many instances are started": {
+			files: map[string]string{"web@.service": replicated}, line: "argosy start --no-block DIR/web@.service",
+			asked: "unit web@.service; unit web@1.service; unit web@2.service; unit web@.service; submit web@.service:inactive:52 web@1.service:launched:52 web@2.service:launched:52",
+			want:  result{err: "web@.service  created\nweb@1.service  created\nweb@2.service  created\n"},
+		},
+		"of a template in the cluster those that are missing are made": {
+			fake: fake{units: units(replicatedTemplate, firstInstance)}, line: "argosy start --no-block web@ web@2",
+			asked: "unit web@.service; unit web@2.service; unit web@.service; unit web@.service; unit web@1.service; submit web@2.service:launched:52; desired launched [web@1.service]",
+			want:  result{err: "web@2.service  created\nweb@1.service  changed\n"},
+		},
+		"submit stores a template with replicas and starts nothing": {
+			files: map[string]string{"web@.service": replicated}, line: "argosy submit DIR/web@.service",
+			asked: "unit web@.service; submit web@.service:inactive:52",
+			want:  result{err: "web@.service  created\n"},
 		},
 		"a unit that is nowhere says where it was looked for": {
 			line:  "argosy start DIR/web@1",

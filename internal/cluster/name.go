@@ -112,6 +112,12 @@ func (n UnitName) Instance() string {
 // IsTemplate reports whether the name is that of a template ("web@.service").
 func (n UnitName) IsTemplate() bool { return strings.HasSuffix(n.Stem(), "@") }
 
+// Instantiate returns the name of an instance of a template: "web@2.service" of
+// "web@.service" and "2".
+func (n UnitName) Instantiate(instance string) UnitName {
+	return UnitName(n.Stem() + instance + "." + n.Type())
+}
+
 // Template returns the template that an instance is made from
 // ("web@.service" for "web@1.service"), or "" if the name is no instance.
 func (n UnitName) Template() UnitName {

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"hash/fnv"
 	"maps"
 	"reflect"
 	"slices"
@@ -95,7 +94,7 @@ func (e *Engine) place(r round, health map[cluster.NodeID]cluster.Health) ([]wri
 	e.specs.prune(r.state)
 	e.plans.Add(1)
 	proposal := place.Plan(place.Input{
-		State: r.state, Health: health, Specs: e.specs.of, Now: r.now.UTC().Round(0), Seed: seed(r.state.Cluster.ID),
+		State: r.state, Health: health, Specs: e.specs.of, Now: r.now.UTC().Round(0), Seed: place.SeedOf(r.state.Cluster.ID),
 	})
 	if proposal.Empty() {
 		e.settled = input
@@ -240,13 +239,6 @@ func (e *Engine) commitAll(ctx context.Context, r round, writes []write) error {
 		catchUp(ctx, e.deps.Mirror, latest)
 	}
 	return err
-}
-
-// seed makes all leaders of one cluster break ties in the same way.
-func seed(id cluster.ID) uint64 {
-	h := fnv.New64a()
-	h.Write([]byte(id))
-	return h.Sum64()
 }
 
 // specCache keeps the constraints of units parsed.

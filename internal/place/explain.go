@@ -1,6 +1,7 @@
 package place
 
 import (
+	"cmp"
 	"slices"
 
 	"argosy/internal/cluster"
@@ -9,11 +10,14 @@ import (
 // Explanation says for each node whether it may take a unit, and why.
 type Explanation struct {
 	Unit    cluster.UnitName `json:"unit"`
-	Nodes   []NodeVerdict    `json:"nodes"`   // the best first; nodes that may not come last
 	Summary string           `json:"summary"` // why the unit is where it is, or is nowhere
+	Nodes   []NodeVerdict    `json:"nodes"`   // the best first; nodes that may not come last
+	// Changes are what would let nodes take the unit that may not: for each
+	// single thing that stands in the way, the nodes where nothing else does.
+	Changes []WouldFit `json:"changes,omitempty"`
 }
 
-// NodeVerdict is what the filters and scores say of one node.
+// NodeVerdict is what the filters say of one node, and how it is rated.
 type NodeVerdict struct {
 	Node   cluster.NodeID  `json:"node"`
 	Name   string          `json:"name"`
@@ -31,6 +35,13 @@ type NodeVerdict struct {
 	Load      int     `json:"load"`
 }
 
+// WouldFit says that some nodes would take a unit if one filter let them pass.
+type WouldFit struct {
+	Filter string   `json:"filter"`
+	Why    string   `json:"why"`   // what the filter says of each of them
+	Nodes  []string `json:"nodes"` // their names
+}
+
 // FilterVerdict is what one filter says of one node; Why is "" if OK.
 type FilterVerdict struct {
 	Filter string `json:"filter"`
@@ -40,7 +51,7 @@ type FilterVerdict struct {
 
 // Explain says for each node whether it may take the unit, and why, as things
 // are after the plan for the same input was carried out. The unit itself is not
-// counted. A unit that is not to be placed has no nodes.
+// counted. Of a unit that is inactive it says where it would go.
 func Explain(in Input, name cluster.UnitName) Explanation {
 	out := Explanation{Unit: name, Summary: "there is no such unit"}
 	if in.State == nil || len(in.State.Nodes) == 0 {
@@ -51,7 +62,8 @@ func Explain(in Input, name cluster.UnitName) Explanation {
 	u, active := p.byName[name]
 	if !active {
 		if _, stored := p.inactive[name]; stored {
-			out.Summary = "the unit is inactive"
+			out = Explain(launched(in, name), name)
+			out.Summary = "the unit is inactive; it would be " + out.Summary
 		}
 		return out
 	}
@@ -77,7 +89,49 @@ func Explain(in Input, name cluster.UnitName) Explanation {
 		}
 		return 1
 	})
+	out.Changes = wouldFit(out.Nodes)
 	return out
+}
+
+// launched returns an input in which one unit is to run.
+func launched(in Input, name cluster.UnitName) Input {
+	state := *in.State
+	state.Units = slices.Clone(state.Units)
+	for i := range state.Units {
+		if state.Units[i].Name == name {
+			state.Units[i].Desired = cluster.Launched
+		}
+	}
+	in.State = &state
+	return in
+}
+
+// wouldFit gathers the nodes that one filter alone keeps a unit from, those of
+// the most nodes first.
+func wouldFit(nodes []NodeVerdict) []WouldFit {
+	var all []WouldFit
+	for _, n := range nodes {
+		var against []FilterVerdict
+		for _, c := range n.Checks {
+			if !c.OK {
+				against = append(against, c)
+			}
+		}
+		if len(against) != 1 {
+			continue
+		}
+		at := slices.IndexFunc(all, func(w WouldFit) bool { return w.Filter == against[0].Filter && w.Why == against[0].Why })
+		if at < 0 {
+			at = len(all)
+			all = append(all, WouldFit{Filter: against[0].Filter, Why: against[0].Why})
+		}
+		all[at].Nodes = append(all[at].Nodes, n.Name)
+	}
+	for _, w := range all {
+		slices.Sort(w.Nodes)
+	}
+	slices.SortStableFunc(all, func(a, b WouldFit) int { return cmp.Compare(len(b.Nodes), len(a.Nodes)) })
+	return all
 }
 
 // judge asks every filter about one node.

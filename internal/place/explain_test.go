@@ -26,11 +26,19 @@ func TestExplain(t *testing.T) {
 			d ok=true placed=true load=0
 			a ok=false placed=false load=0, MachineMetadata: lacks region=eu
 			c ok=false placed=false load=0, health: is lost
-			b ok=false placed=false load=1, Conflicts: conflicts with db.service`,
+			b ok=false placed=false load=1, Conflicts: conflicts with db.service
+			but for MachineMetadata: lacks region=eu: [a]
+			but for health: is lost: [c]
+			but for Conflicts: conflicts with db.service: [b]`,
 	}, {
-		name: "an inactive unit has no verdicts",
+		name: "of an inactive unit is said where it would go",
 		unit: "off.service",
-		want: `the unit is inactive`,
+		want: `the unit is inactive; it would be placed on a: least loaded of 3 nodes that fit (0 units)
+			a ok=true placed=true load=0
+			d ok=true placed=false load=1
+			b ok=true placed=false load=1
+			c ok=false placed=false load=0, health: is lost
+			but for health: is lost: [c]`,
 	}, {
 		name: "an unknown unit is said to be that",
 		unit: "unknown.service",
@@ -58,5 +66,23 @@ func drawing(e place.Explanation) string {
 		}
 		fmt.Fprintln(&b)
 	}
+	for _, c := range e.Changes {
+		fmt.Fprintf(&b, "but for %s: %s: %s\n", c.Filter, c.Why, c.Nodes)
+	}
 	return b.String()
+}
+
+func TestCircles(t *testing.T) {
+	in := world(t, `unit a.service of=b.service inactive
+		unit b.service near=c*
+		unit c.service replaces=d.service of=a.service
+		unit d.service
+		unit fine.service of=a.service`)
+	want := map[cluster.UnitName]string{}
+	for _, name := range []cluster.UnitName{"a.service", "b.service", "c.service"} {
+		want[name] = "MachineOf and Near go round in a circle: a.service -> b.service -> c.service -> a.service"
+	}
+	if diff := cmp.Diff(want, place.Circles(in.State.Units, in.Specs)); diff != "" {
+		t.Errorf("circles (-want +got):\n%s", diff)
+	}
 }

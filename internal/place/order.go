@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"argosy/internal/cluster"
 )
 
 // arrange finds the order in which units are placed: those of a higher priority
@@ -118,9 +120,26 @@ func (w *walk) closeCircle(u *unit, via string) {
 	text := strings.Join(kinds, " and ") + verb + " round in a circle: " + strings.Join(append(names, string(u.Name)), " -> ")
 	for _, s := range circle {
 		if s.u.obstacle == "" {
-			s.u.obstacle = text
+			s.u.obstacle, s.u.circular = text, true
 		}
 	}
+}
+
+// Circles returns the units that could be placed on no node whatever, because
+// they and others look to each other in a circle, and says how. Units count
+// whether they are active or not.
+func Circles(units []cluster.Unit, specs func(cluster.Unit) (*Spec, error)) map[cluster.UnitName]string {
+	state := &cluster.State{Units: slices.Clone(units)}
+	for i := range state.Units {
+		state.Units[i].Desired = cluster.Launched
+	}
+	circles := map[cluster.UnitName]string{}
+	for _, u := range newPass(Input{State: state, Specs: specs}).units {
+		if u.circular {
+			circles[u.Name] = u.obstacle
+		}
+	}
+	return circles
 }
 
 // letBe reports whether a unit that names another in Replaces lets it be

@@ -42,8 +42,10 @@ type unit struct {
 	at     []*node            // by ID
 	left   []string           // which nodes it had to leave, and why
 	reason string             // why it was put where it is, in this pass
-	// obstacle is why it cannot be placed on any node whatever.
+	// obstacle is why it cannot be placed on any node whatever, circular whether
+	// that is a circle of units.
 	obstacle string
+	circular bool
 	// A unit that failed after its own Restart= was spent: what its node says,
 	// which nodes are avoided, and the node that it leaves in this pass.
 	failed *cluster.Status

@@ -25,7 +25,7 @@ type Input struct {
 	Specs func(cluster.Unit) (*Spec, error)
 	// Now becomes the Since of placements that change.
 	Now time.Time
-	// Seed breaks ties between equally loaded nodes.
+	// Seed breaks ties between equally loaded nodes; see SeedOf.
 	Seed uint64
 }
 
@@ -60,3 +60,6 @@ type Deletion struct {
 	PlacementRevision cluster.Revision
 	Reason            string
 }
+
+// SeedOf makes all servers of one cluster break ties in the same way.
+func SeedOf(id cluster.ID) uint64 { return hash(0, string(id)) }

@@ -11,6 +11,7 @@ import (
 
 	"argosy/internal/api/wire"
 	"argosy/internal/cluster"
+	"argosy/internal/place"
 )
 
 // Status returns the cluster on one page.
@@ -88,6 +89,11 @@ func (c *Client) Unit(ctx context.Context, name cluster.UnitName) (view wire.Uni
 	return view, c.call(ctx, request{method: http.MethodGet, path: fill(wire.PathUnit, string(name))}, &view)
 }
 
+// Explain says why a unit is where it is, node by node.
+func (c *Client) Explain(ctx context.Context, name cluster.UnitName) (e place.Explanation, err error) {
+	return e, c.call(ctx, request{method: http.MethodGet, path: fill(wire.PathExplain, string(name))}, &e)
+}
+
 // Submit hands units to the cluster.
 func (c *Client) Submit(ctx context.Context, req wire.SubmitRequest) (answer wire.SubmitAnswer, err error) {
 	return answer, c.call(ctx, request{method: http.MethodPost, path: wire.PathUnits, body: req}, &answer)
@@ -96,6 +102,11 @@ func (c *Client) Submit(ctx context.Context, req wire.SubmitRequest) (answer wir
 // SetDesired sets the desired state of units.
 func (c *Client) SetDesired(ctx context.Context, req wire.DesiredRequest) (answer wire.DesiredAnswer, err error) {
 	return answer, c.call(ctx, request{method: http.MethodPost, path: wire.PathDesired, body: req}, &answer)
+}
+
+// Scale makes the instances of a template so many.
+func (c *Client) Scale(ctx context.Context, req wire.ScaleRequest) (answer wire.DesiredAnswer, err error) {
+	return answer, c.call(ctx, request{method: http.MethodPost, path: wire.PathScale, body: req}, &answer)
 }
 
 // Destroy removes units.

@@ -38,6 +38,8 @@ const (
 	PathDesired  = "/v1/units:desired"             // POST DesiredRequest -> DesiredAnswer (many units at once)
 	PathDestroy  = "/v1/units:destroy"             // POST NamesRequest -> DesiredAnswer
 	PathRestart  = "/v1/units:restart"             // POST NamesRequest -> DesiredAnswer
+	PathExplain  = "/v1/units/{name}/explain"      // GET place.Explanation
+	PathScale    = "/v1/units:scale"               // POST ScaleRequest -> DesiredAnswer
 	PathJournal  = "/v1/units/{name}/journal"      // GET stream of LogLine; ?lines= &follow= &node=
 	PathWatch    = "/v1/watch"                     // GET stream of Change
 	PathRenew    = "/v1/nodes/{id}/session"        // POST cluster.Session -> cluster.Session
@@ -253,6 +255,14 @@ type NamesRequest struct {
 type DesiredRequest struct {
 	Names   []cluster.UnitName `json:"names"`
 	Desired cluster.Desired    `json:"desired"`
+}
+
+// ScaleRequest asks for the instances 1 to Replicas of a template to be
+// launched, and for those of a greater number to be destroyed. Instances whose
+// names are no numbers stay as they are.
+type ScaleRequest struct {
+	Template cluster.UnitName `json:"template"`
+	Replicas int              `json:"replicas"`
 }
 
 // DesiredAnswer tells what became of each, in the order of the request.

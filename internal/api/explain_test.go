@@ -1,0 +1,51 @@
+package api
+
+import (
+	"strings"
+	"testing"
+
+	"argosy/internal/api/wire"
+	"argosy/internal/cluster"
+	"argosy/internal/place"
+)
+
+func TestUnitsThatLookToEachOtherInACircleAreRefused(t *testing.T) {
+	b := newBench(t)
+	follows := func(name cluster.UnitName, peer string) wire.SubmitUnit {
+		return wire.SubmitUnit{Name: name, Text: hello + "[X-Fleet]\nMachineOf=" + peer + "\n"}
+	}
+	if _, problem := submit(b, wire.SubmitRequest{Units: []wire.SubmitUnit{follows("a.service", "b.service")}}); problem != nil {
+		t.Fatalf("a peer that there is not yet: %+v", problem)
+	}
+	_, problem := submit(b, wire.SubmitRequest{Units: []wire.SubmitUnit{{Name: "c.service", Text: hello}, follows("b.service", "a.service")}})
+	if problem == nil || !strings.Contains(problem.Detail, "b.service: MachineOf goes round in a circle") || problem.Hint == "" {
+		t.Errorf("a circle with a unit that is stored: %+v", problem)
+	}
+	if stored := b.units(); len(stored) != 1 {
+		t.Errorf("stored: %v", stored)
+	}
+	// Who replaces the stored unit by one that looks to nobody opens the circle.
+	_, problem = submit(b, wire.SubmitRequest{Replace: true, Units: []wire.SubmitUnit{{Name: "a.service", Text: hello}, follows("b.service", "a.service")}})
+	if problem != nil {
+		t.Errorf("without a circle: %+v", problem)
+	}
+}
+
+func TestExplainSaysNodeByNodeWhyNot(t *testing.T) {
+	b := newBench(t)
+	if _, problem := submit(b, one("web.service", hello+"[X-Fleet]\nMachineMetadata=disk=ssd\n")); problem != nil {
+		t.Fatal(problem)
+	}
+	var e place.Explanation
+	path := strings.Replace(wire.PathExplain, "{name}", "web.service", 1)
+	if problem := b.call("GET", path, nil, &e); problem != nil {
+		t.Fatal(problem)
+	}
+	if len(e.Nodes) != 2 || e.Nodes[0].OK || len(e.Changes) != 1 || e.Changes[0].Why != "lacks disk=ssd" || len(e.Changes[0].Nodes) != 2 {
+		t.Errorf("%+v", e)
+	}
+	path = strings.Replace(wire.PathExplain, "{name}", "no.service", 1)
+	if problem := b.call("GET", path, nil, &e); problem == nil || problem.Code != "not-found" {
+		t.Errorf("a unit that there is not: %+v", problem)
+	}
+}
