@@ -84,7 +84,10 @@ type Deps struct {
 	Manager systemd.Manager
 	Journal systemd.Journal
 	Permit  Permit // may be nil
-	Log     *slog.Logger
+	// Usage says what the machine uses; may be nil. It is asked at each renewal
+	// of the session.
+	Usage func() cluster.Usage
+	Log   *slog.Logger
 	// OnSlice is called with each new slice, one at a time; may be nil.
 	OnSlice func(cluster.Slice)
 }

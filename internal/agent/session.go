@@ -53,8 +53,13 @@ func (s *session) current() cluster.Session {
 // back-off: the leader counts this silence.
 func (s *session) step(ctx context.Context) (time.Duration, error) {
 	timings := s.a.cfg.Timings
+	var usage cluster.Usage
+	if s.a.deps.Usage != nil {
+		usage = s.a.deps.Usage()
+	}
 	s.mu.Lock()
 	s.next.Seq++
+	s.next.Usage = usage
 	next := s.next
 	s.mu.Unlock()
 	sent, extend := time.Now(), s.a.deps.Permit.Sending() // before anything leaves: the permit counts from here

@@ -25,7 +25,7 @@ func (s *Server) explainUnit(_ context.Context, in *nameInput) (*body[place.Expl
 		health[n.Node.ID] = s.Health(n.Node.ID)
 	}
 	return &body[place.Explanation]{place.Explain(place.Input{
-		State: state, Health: health, Specs: place.ParseSpec, Now: time.Now(), Seed: place.SeedOf(state.Cluster.ID),
+		State: state, Health: health, Specs: s.specs.Of, Now: time.Now(), Seed: place.SeedOf(state.Cluster.ID),
 	}, in.Name)}, nil
 }
 

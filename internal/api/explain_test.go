@@ -7,6 +7,7 @@ import (
 	"argosy/internal/api/wire"
 	"argosy/internal/cluster"
 	"argosy/internal/place"
+	"argosy/internal/store"
 )
 
 func TestUnitsThatLookToEachOtherInACircleAreRefused(t *testing.T) {
@@ -47,5 +48,30 @@ func TestExplainSaysNodeByNodeWhyNot(t *testing.T) {
 	path = strings.Replace(wire.PathExplain, "{name}", "no.service", 1)
 	if problem := b.call("GET", path, nil, &e); problem == nil || problem.Code != "not-found" {
 		t.Errorf("a unit that there is not: %+v", problem)
+	}
+}
+
+func TestANodeShowsWhatItPromisedAndWhatItUses(t *testing.T) {
+	b := newBench(t)
+	text := hello + "[X-Argosy]\nCPU=0.5\nMemory=1G\n"
+	b.put(
+		store.PutUnit(cluster.Unit{Name: "a.service", UID: "1", Text: text, Hash: cluster.HashText(text), Desired: cluster.Launched}),
+		store.PutUnit(cluster.Unit{Name: "b.service", UID: "1", Text: text, Hash: cluster.HashText(text), Desired: cluster.Launched}),
+		store.PutPlacement(cluster.Placement{Unit: "a.service", UID: "1", Nodes: []cluster.NodeID{here}, Epoch: 1, Reason: "-"}),
+		store.PutPlacement(cluster.Placement{Unit: "b.service", UID: "1", Nodes: []cluster.NodeID{here}, Epoch: 1, Reason: "-"}),
+		store.PutSession(cluster.Session{Node: here, Incarnation: "i", Seq: 1, Usage: cluster.Usage{CPU: 300, Memory: 2 << 30}}),
+	)
+	var list wire.List[wire.NodeView]
+	if problem := b.call("GET", wire.PathNodes, nil, &list); problem != nil {
+		t.Fatal(problem)
+	}
+	for _, n := range list.Items {
+		promised, used := cluster.Usage{}, cluster.Usage{}
+		if n.ID == here {
+			promised, used = cluster.Usage{CPU: 1000, Memory: 2 << 30}, cluster.Usage{CPU: 300, Memory: 2 << 30}
+		}
+		if n.Promised != promised || n.Used != used {
+			t.Errorf("%s promised %+v and uses %+v", n.Name, n.Promised, n.Used)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"argosy/internal/cluster"
 	"argosy/internal/pki"
 	"argosy/internal/store"
+	"argosy/internal/unitfile"
 )
 
 type nodeInput struct {
@@ -25,7 +26,7 @@ func (s *Server) listNodes(ctx context.Context, _ *struct{}) (*body[wire.List[wi
 	}
 	stale, age := s.freshness(ctx)
 	return &body[wire.List[wire.NodeView]]{wire.List[wire.NodeView]{
-		Revision: state.Revision, Stale: stale, Age: age, Items: newViews(state, s.Health).nodes(),
+		Revision: state.Revision, Stale: stale, Age: age, Items: s.withUsage(state, newViews(state, s.Health).nodes()),
 	}}, nil
 }
 
@@ -34,7 +35,7 @@ func (s *Server) getNode(_ context.Context, in *nodeInput) (*body[wire.NodeView]
 	if err != nil {
 		return nil, problemOf(err)
 	}
-	for _, view := range newViews(state, s.Health).nodes() {
+	for _, view := range s.withUsage(state, newViews(state, s.Health).nodes()) {
 		if view.ID == in.ID {
 			return &body[wire.NodeView]{view}, nil
 		}
@@ -88,8 +89,11 @@ func patchLabels(n cluster.NodeState, patch map[string]string) (map[string]strin
 		labels[k] = v
 	}
 	for k, v := range patch {
-		if k == "" || len(k) > labelLenMax || len(v) > labelLenMax {
-			return nil, cluster.Errorf(cluster.Invalid, "label %.40q: key and value have 1 to %d characters", k, labelLenMax)
+		if !unitfile.IsLabelKey(k) {
+			return nil, cluster.Errorf(cluster.Invalid, "label %.40q: a key has 1 to %d letters, digits and _ . - /", k, unitfile.LabelKeyMax)
+		}
+		if len(v) > labelLenMax {
+			return nil, cluster.Errorf(cluster.Invalid, "label %.40q: a value has at most %d characters", k, labelLenMax)
 		}
 		if _, reported := n.Report.Labels[k]; v == "" && !reported {
 			delete(labels, k)
@@ -192,4 +196,31 @@ func (s *Server) serverSecrets(ctx context.Context, in *nodeInput) (*body[wire.S
 	return &body[wire.ServerSecrets]{wire.ServerSecrets{
 		CA: s.Authority.PEM(), EtcdCA: s.EtcdAuthority.PEM(), InitialCluster: initial,
 	}}, nil
+}
+
+// withUsage adds to each node what it promised and what it uses. A watch goes
+// without: the one costs a look at every unit, the other never stands still.
+func (s *Server) withUsage(state *cluster.State, nodes []wire.NodeView) []wire.NodeView {
+	s.specs.Prune(len(state.Units))
+	promised := map[cluster.NodeID]cluster.Usage{}
+	for _, p := range state.Placements {
+		u, stored := findUnit(state, p.Unit)
+		if !stored || len(p.Nodes) == 0 {
+			continue
+		}
+		spec, err := s.specs.Of(u)
+		if err != nil {
+			continue // it was promised nothing
+		}
+		for _, id := range p.Nodes {
+			promised[id] = promised[id].Add(cluster.Usage{CPU: spec.CPU, Memory: spec.Memory})
+		}
+	}
+	for i := range nodes {
+		nodes[i].Promised = promised[nodes[i].ID]
+		if n, ok := findNode(state, nodes[i].ID); ok {
+			nodes[i].Used = n.Session.Usage
+		}
+	}
+	return nodes
 }

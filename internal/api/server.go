@@ -13,6 +13,7 @@ import (
 	"argosy/internal/cluster"
 	"argosy/internal/mirror"
 	"argosy/internal/pki"
+	"argosy/internal/specs"
 	"argosy/internal/store"
 	"argosy/internal/systemd"
 	"argosy/internal/unitfile"
@@ -59,6 +60,7 @@ type Deps struct {
 type Server struct {
 	Deps
 	quorum quorumProbe
+	specs  specs.Cache
 }
 
 // NewServer makes the API of a server. Handler and Local serve it.

@@ -14,7 +14,7 @@ var floors = []struct {
 	{"invariants", []string{"audit"}}, // asks place what a conflict is, so that it is said once
 	{"drivers", []string{
 		"store/memstore", "store/etcdstore", "store/storetest", "systemd/bus", "systemd/systemdtest",
-		"etcd", "pki", "hostnet", "mirror",
+		"etcd", "pki", "hostnet", "mirror", "specs",
 	}},
 	{"client", []string{"api/client"}},
 	{"services", []string{"engine", "agent", "permit", "api"}},

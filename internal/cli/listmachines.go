@@ -60,11 +60,15 @@ func nodeListing(a *app) listing[wire.NodeView] {
 			{"metadata", true, text(func(n wire.NodeView) string { return labelText(n.Labels) })},
 			{"version", false, text(func(n wire.NodeView) string { return n.Version })},
 			{"cpus", false, text(func(n wire.NodeView) string { return strconv.Itoa(n.CPUs) })},
+			{"promised-cpu", false, text(func(n wire.NodeView) string { return coreText(n.Promised.CPU) })},
+			{"used-cpu", false, text(func(n wire.NodeView) string { return coreText(n.Used.CPU) })},
 			{"memory", false, text(func(n wire.NodeView) string { return byteText(n.Memory) })},
+			{"promised-memory", false, text(func(n wire.NodeView) string { return byteText(n.Promised.Memory) })},
+			{"used-memory", false, text(func(n wire.NodeView) string { return byteText(n.Used.Memory) })},
 			{"problem", true, text(func(n wire.NodeView) string { return strings.Join(n.Problems, "; ") })},
 		},
 		fields: fields,
-		wide:   "node,id,role,health,address,units,version,cpus,memory,labels,problem",
+		wide:   "node,id,role,health,address,units,version,cpus,promised-cpu,used-cpu,memory,promised-memory,used-memory,labels,problem",
 		name:   func(n wire.NodeView) string { return n.Name },
 		fetch: func(ctx context.Context, b Backend) (any, []wire.NodeView, error) {
 			list, err := b.Nodes(ctx)
@@ -117,6 +121,9 @@ func labelText(labels map[string]string) string {
 	}
 	return strings.Join(all, ",")
 }
+
+// coreText is thousandths of a core for a person, in cores.
+func coreText(milli int64) string { return strconv.FormatFloat(float64(milli)/1000, 'f', -1, 64) }
 
 // byteText is a size for a person.
 func byteText(n int64) string {

@@ -2,13 +2,13 @@ package cli
 
 import (
 	"context"
-	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"argosy/internal/api/wire"
 	"argosy/internal/cluster"
+	"argosy/internal/unitfile"
 )
 
 const nodeRmLong = `Remove a node from the cluster for good. What is placed on it moves elsewhere,
@@ -91,7 +91,6 @@ func newNodeLabel(a *app) *cobra.Command {
 
 // parseLabels reads KEY=VALUE and KEY-; an empty value removes a label.
 func parseLabels(args []string) (map[string]string, error) {
-	legal := regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
 	labels := map[string]string{}
 	for _, arg := range args {
 		key, value, set := strings.Cut(arg, "=")
@@ -100,8 +99,8 @@ func parseLabels(args []string) (map[string]string, error) {
 				return nil, misuse("%q is no label: use KEY=VALUE, or KEY- to take it away", arg)
 			}
 		}
-		if !legal.MatchString(key) {
-			return nil, misuse("%q is no key of a label: use letters, digits, '_', '.' and '-'", key)
+		if !unitfile.IsLabelKey(key) {
+			return nil, misuse("%q is no key of a label: use letters, digits, '_', '.', '-' and '/'", key)
 		}
 		labels[key] = value
 	}

@@ -88,6 +88,8 @@ type Session struct {
 	// session. A node that does not hear that its renewals were stored renews
 	// nothing: to be alive is to be heard and to hear.
 	Heard int64 `json:"heard,omitempty"`
+	// Usage is what the machine uses.
+	Usage Usage `json:"usage,omitzero"`
 	// Dead is set by the leader when the session has not moved for too long. A
 	// node that finds its session dead fences itself and opens a new one.
 	Dead bool `json:"dead,omitempty"`
@@ -96,6 +98,15 @@ type Session struct {
 	// Revision is the store's, filled in when the record is read.
 	Revision Revision `json:"revision,omitempty"`
 }
+
+// Usage is an amount of a machine: used, or promised to units.
+type Usage struct {
+	CPU    int64 `json:"cpu"`    // thousandths of a core
+	Memory int64 `json:"memory"` // bytes
+}
+
+// Add returns the sum of two amounts.
+func (u Usage) Add(v Usage) Usage { return Usage{u.CPU + v.CPU, u.Memory + v.Memory} }
 
 // Leader is the election record. It changes only when the leadership does;
 // its revision fences every write of that leader.

@@ -23,6 +23,7 @@ import (
 	"argosy/internal/cluster"
 	"argosy/internal/loop"
 	"argosy/internal/quorum"
+	"argosy/internal/specs"
 	"argosy/internal/store"
 )
 
@@ -92,7 +93,7 @@ type Engine struct {
 	deps    Deps
 	log     *slog.Logger
 	pace    loop.Pace
-	specs   specCache // used by the leading loop only
+	specs   specs.Cache
 	lead    *loop.Loop
 	servers *loop.Loop
 	swept   sweptFor  // leading loop only
@@ -119,7 +120,7 @@ func New(cfg Config, deps Deps) *Engine {
 	}
 	e := &Engine{
 		cfg: cfg, deps: deps, log: deps.Log.With("part", "engine"),
-		pace: loop.Pace{Every: planEvery}, live: newLiveness(), specs: specCache{},
+		pace: loop.Pace{Every: planEvery}, live: newLiveness(),
 	}
 	e.lead = loop.New("engine", deps.Log, e.step)
 	e.servers = loop.New("servers", deps.Log, e.stepServers)

@@ -91,10 +91,10 @@ func (e *Engine) place(r round, health map[cluster.NodeID]cluster.Health) ([]wri
 	if e.settled.equal(input) && !e.settled.due(r.now) {
 		return nil, nil
 	}
-	e.specs.prune(r.state)
+	e.specs.Prune(len(r.state.Units))
 	e.plans.Add(1)
 	proposal := place.Plan(place.Input{
-		State: r.state, Health: health, Specs: e.specs.of, Now: r.now.UTC().Round(0), Seed: place.SeedOf(r.state.Cluster.ID),
+		State: r.state, Health: health, Specs: e.specs.Of, Now: r.now.UTC().Round(0), Seed: place.SeedOf(r.state.Cluster.ID),
 	})
 	if proposal.Empty() {
 		e.settled = input
@@ -208,11 +208,11 @@ func (e *Engine) audited(state *cluster.State, proposal place.Proposal) (place.P
 // breaks returns the findings that a proposal brings about.
 func (e *Engine) breaks(state *cluster.State, proposal place.Proposal) []audit.Finding {
 	next := place.Apply(state, proposal)
-	findings := append(audit.CheckWith(next, e.specs.of), audit.CheckStep(state, next)...)
+	findings := append(audit.CheckWith(next, e.specs.Of), audit.CheckStep(state, next)...)
 	if len(findings) == 0 {
 		return nil
 	}
-	before := audit.CheckWith(state, e.specs.of)
+	before := audit.CheckWith(state, e.specs.Of)
 	return slices.DeleteFunc(findings, func(f audit.Finding) bool { return slices.Contains(before, f) })
 }
 
@@ -239,29 +239,4 @@ func (e *Engine) commitAll(ctx context.Context, r round, writes []write) error {
 		catchUp(ctx, e.deps.Mirror, latest)
 	}
 	return err
-}
-
-// specCache keeps the constraints of units parsed.
-type specCache map[cluster.UnitName]parsed
-
-type parsed struct {
-	hash cluster.Hash
-	spec *place.Spec
-	err  error
-}
-
-func (c specCache) of(u cluster.Unit) (*place.Spec, error) {
-	if p, found := c[u.Name]; found && p.hash == u.Hash && u.Hash != "" {
-		return p.spec, p.err
-	}
-	spec, err := place.ParseSpec(u)
-	c[u.Name] = parsed{u.Hash, spec, err}
-	return spec, err
-}
-
-// prune forgets units that are gone, now and then.
-func (c specCache) prune(state *cluster.State) {
-	if len(c) > 2*len(state.Units)+100 {
-		clear(c)
-	}
 }

@@ -172,7 +172,7 @@ func setLabels(cfg *Config, value string) error {
 	}
 	for _, pair := range strings.Fields(value) {
 		k, v, ok := strings.Cut(pair, "=")
-		if !ok || k == "" || v == "" {
+		if !ok || !unitfile.IsLabelKey(k) || v == "" {
 			return fmt.Errorf("%q is not key=value", pair)
 		}
 		cfg.Labels[k] = v

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
-	"strconv"
 	"strings"
 
 	"argosy/internal/cluster"
@@ -58,30 +57,10 @@ func bootID() string {
 	return strings.TrimSpace(string(text))
 }
 
-// memoryTotal returns the host's memory in bytes, 0 if it cannot be read.
-func memoryTotal() int64 {
-	text, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(text)) {
-		rest, ok := strings.CutPrefix(line, "MemTotal:")
-		if !ok {
-			continue
-		}
-		kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
-		if err != nil {
-			return 0
-		}
-		return kib << 10
-	}
-	return 0
-}
-
 // report is what this host says of itself.
 func report(id cluster.NodeID, cfg Config, version string) cluster.Report {
 	return cluster.Report{
 		Node: id, Address: cfg.Address, Labels: cfg.Labels, Version: version,
-		Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Memory: memoryTotal(),
+		Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Memory: memory("/proc", "MemTotal"),
 	}
 }

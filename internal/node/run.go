@@ -110,6 +110,7 @@ func (d *Daemon) runFormed(ctx context.Context) error {
 	}, agent.Deps{
 		Uplink: uplink, Manager: d.deps.Manager, Journal: d.deps.Journal, Log: d.deps.Log,
 		Permit:  permitProcess{PermitSocket, c.Timings.Valid},
+		Usage:   (&usageMeter{dir: "/proc"}).read,
 		OnSlice: func(slice cluster.Slice) { d.keepServers(servers, slice); cell.set(slice) },
 	})
 	node.SetProblems(d.cfg.problems(c))

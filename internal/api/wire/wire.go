@@ -89,16 +89,20 @@ type UnitView struct {
 // NodeView is a node with what it says of itself and how the cluster sees it.
 type NodeView struct {
 	cluster.Node
-	Role     cluster.Role      `json:"role"`
-	Leader   bool              `json:"leader,omitempty"`
-	Health   cluster.Health    `json:"health"`
-	Address  netip.Addr        `json:"address"`
-	Labels   map[string]string `json:"labels,omitempty"` // merged; masks cluster.Node.Labels
-	Version  string            `json:"version,omitempty"`
-	CPUs     int               `json:"cpus,omitempty"`
-	Memory   int64             `json:"memory,omitempty"`
-	Units    int               `json:"units"` // placed here
-	Problems []string          `json:"problems,omitempty"`
+	Role    cluster.Role      `json:"role"`
+	Leader  bool              `json:"leader,omitempty"`
+	Health  cluster.Health    `json:"health"`
+	Address netip.Addr        `json:"address"`
+	Labels  map[string]string `json:"labels,omitempty"` // merged; masks cluster.Node.Labels
+	Version string            `json:"version,omitempty"`
+	CPUs    int               `json:"cpus,omitempty"`
+	Memory  int64             `json:"memory,omitempty"`
+	Units   int               `json:"units"` // placed here
+	// Promised is what units were promised that are placed here, Used what the
+	// machine uses, whoever does. A watch goes without them.
+	Promised cluster.Usage `json:"promised,omitzero"`
+	Used     cluster.Usage `json:"used,omitzero"`
+	Problems []string      `json:"problems,omitempty"`
 }
 
 // Status is the cluster on one page, as one node sees it.
