@@ -54,6 +54,8 @@ type Report struct {
 	Memory  int64             `json:"memory,omitempty"` // bytes
 	// Problems are conditions an operator should act on, in plain words.
 	Problems []string `json:"problems,omitempty"`
+	// Revision is the store's, filled in when the record is read.
+	Revision Revision `json:"revision,omitempty"`
 }
 
 // MergeLabels returns the labels that placing sees: those reported, masked by

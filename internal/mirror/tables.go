@@ -57,7 +57,7 @@ func (t *tables) put(item store.Item) error {
 	case store.PrefixNodes:
 		return into(t.nodes, item, func(n *cluster.Node) { n.Revision = rev })
 	case store.PrefixReports:
-		return into(t.reports, item, nil)
+		return into(t.reports, item, func(r *cluster.Report) { r.Revision = rev })
 	case store.PrefixSessions:
 		return into(t.sessions, item, func(s *cluster.Session) { s.Revision = rev })
 	case store.PrefixMembers:

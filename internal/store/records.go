@@ -29,7 +29,7 @@ func PutLeader(l cluster.Leader) Op { l.Revision = 0; return PutRecord(KeyLeader
 func PutNode(n cluster.Node) Op { n.Revision = 0; return PutRecord(NodeKey(n.ID), n) }
 
 // PutReport writes a node's report.
-func PutReport(r cluster.Report) Op { return PutRecord(ReportKey(r.Node), r) }
+func PutReport(r cluster.Report) Op { r.Revision = 0; return PutRecord(ReportKey(r.Node), r) }
 
 // PutSession writes a node's session.
 func PutSession(s cluster.Session) Op { s.Revision = 0; return PutRecord(SessionKey(s.Node), s) }
