@@ -13,6 +13,7 @@ import (
 
 	"argosy/internal/api/wire"
 	"argosy/internal/cluster"
+	"argosy/internal/events/ring"
 	"argosy/internal/loop"
 	"argosy/internal/mirror"
 	"argosy/internal/pki"
@@ -50,6 +51,7 @@ func newBench(t *testing.T) *bench {
 	b.server = NewServer(Deps{
 		Store: line, Mirror: m, Health: func(cluster.NodeID) cluster.Health { return cluster.Ready },
 		Authority: authority, CertLife: time.Hour, Self: here, Journal: b.journal, Log: log,
+		Events: ring.New(ring.Config{}, ring.Deps{Log: log}),
 		Voters: func(context.Context) ([]wire.Voter, int64, error) { return nil, 0, nil },
 	})
 	ctx, cancel := context.WithCancel(t.Context())

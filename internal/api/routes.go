@@ -45,6 +45,7 @@ func (s *Server) routes() http.Handler {
 	operation(s, api, route{"POST", wire.PathDestroy, operators, "Destroy units"}, s.destroyUnits)
 	s.stream(api, mux, route{"GET", wire.PathJournal, operators, "Read a unit's journal, wherever it is"}, s.unitJournal)
 	s.stream(api, mux, route{"GET", wire.PathWatch, operators, "Follow what changes"}, s.watch)
+	s.stream(api, mux, route{"GET", wire.PathEvents, operators, "Read what happened, and follow it"}, s.events)
 
 	operation(s, api, route{"GET", wire.PathNodes, operators, "List nodes"}, s.listNodes)
 	operation(s, api, route{"GET", wire.PathNode, operators, "Show a node"}, s.getNode)

@@ -28,7 +28,7 @@ func TestTheAPIDescribesItself(t *testing.T) {
 	}
 	for path, method := range map[string]string{
 		wire.PathStatus: "get", wire.PathUnits: "post", wire.PathUnit: "get", wire.PathDesired: "post", wire.PathDestroy: "post",
-		wire.PathRestart: "post", wire.PathJournal: "get", wire.PathWatch: "get", wire.PathNodes: "get", wire.PathNode: "patch",
+		wire.PathRestart: "post", wire.PathJournal: "get", wire.PathWatch: "get", wire.PathEvents: "get", wire.PathNodes: "get", wire.PathNode: "patch",
 		wire.PathTokens: "post", wire.PathToken: "delete", wire.PathAdmit: "post", wire.PathRenew: "post", wire.PathReport: "put",
 		wire.PathStatuses: "post", wire.PathSlice: "get", wire.PathCert: "post", wire.PathServer: "post", wire.PathNodeLog: "get",
 		wire.PathLeave: "post", wire.PathReset: "post", wire.PathExplain: "get", wire.PathScale: "post",

@@ -11,6 +11,7 @@ import (
 	"argosy/internal/api/client"
 	"argosy/internal/api/wire"
 	"argosy/internal/cluster"
+	"argosy/internal/events/ring"
 	"argosy/internal/mirror"
 	"argosy/internal/pki"
 	"argosy/internal/specs"
@@ -50,6 +51,8 @@ type Deps struct {
 	Self    cluster.NodeID
 	Journal systemd.Journal
 	Peer    func(address netip.AddrPort) *client.Client
+	// Events are those that this server saw.
+	Events *ring.Ring
 	// Leave and Reset part this node from the cluster.
 	Leave, Reset func(ctx context.Context) error
 

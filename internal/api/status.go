@@ -44,6 +44,9 @@ func (s *Server) status(ctx context.Context, _ *struct{}) (*body[wire.Status], e
 		page.Problems = append(page.Problems, fmt.Sprintf("what is shown is %.0f s old", page.Age))
 	}
 	page.Problems = append(page.Problems, s.Mirror.Problems()...)
+	if problem := s.Events.Problem(); problem != "" {
+		page.Problems = append(page.Problems, problem)
+	}
 	return &body[wire.Status]{page}, nil
 }
 

@@ -25,6 +25,7 @@ import (
 //	authority.pem        the cluster's CA with its key; servers only
 //	etcd-authority.pem   etcd's own CA with its key; servers only
 //	etcd*                the store, its settings and its certificates; servers only
+//	events/              what this server saw happen, for a day; servers only
 //	slice.json           what is placed here (package agent)
 //	memory.json          what was started of it in this boot (package agent)
 type disk struct{ dir string }
@@ -104,6 +105,7 @@ func (d disk) dropServer() error {
 	// The configuration goes first: without it etcd does not start again.
 	for _, name := range []string{
 		"etcd.json", "etcd.started", "etcd", "etcd-cert.pem", "etcd-key.pem", "etcd-ca.pem", "authority.pem", "etcd-authority.pem",
+		"events",
 	} {
 		errs = append(errs, os.RemoveAll(d.path(name)))
 	}

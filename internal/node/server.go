@@ -16,6 +16,8 @@ import (
 	"argosy/internal/api/wire"
 	"argosy/internal/cluster"
 	"argosy/internal/engine"
+	"argosy/internal/events/recorder"
+	"argosy/internal/events/ring"
 	"argosy/internal/loop"
 	"argosy/internal/mirror"
 	"argosy/internal/pki"
@@ -28,6 +30,8 @@ type ControlConfig struct {
 	Node     cluster.NodeID
 	Timings  cluster.Timings
 	CertLife time.Duration
+	// EventsDir is where events are kept; "" keeps them in memory only.
+	EventsDir string
 }
 
 // ControlDeps is what it works with. The simulator gives it a store in memory
@@ -51,6 +55,7 @@ type Control struct {
 	Engine   *engine.Engine
 	sessions *engine.Sessions
 	statuses *engine.Statuses
+	events   *recorder.Recorder
 	api      *api.Server
 }
 
@@ -64,8 +69,11 @@ func NewControl(cfg ControlConfig, deps ControlDeps) *Control {
 		sessions: engine.NewSessions(engineDeps, 0),
 		statuses: engine.NewStatuses(engineDeps, 0),
 	}
+	kept := ring.New(ring.Config{Dir: cfg.EventsDir}, ring.Deps{Log: deps.Log})
+	c.events = recorder.New(recorder.Deps{Node: cfg.Node, Mirror: m, Health: c.Engine.Health, Ring: kept, Log: deps.Log})
 	c.api = api.NewServer(api.Deps{
-		Store: deps.Store, Mirror: m, Health: c.Engine.Health, Sessions: c.sessions, Statuses: c.statuses,
+		Events: kept,
+		Store:  deps.Store, Mirror: m, Health: c.Engine.Health, Sessions: c.sessions, Statuses: c.statuses,
 		Authority: deps.Authority, EtcdAuthority: deps.EtcdAuthority, CertLife: cfg.CertLife,
 		Voters: deps.Voters, InitialCluster: deps.InitialCluster,
 		Self: cfg.Node, Journal: deps.Journal, Peer: deps.Peer, Leave: deps.Leave, Reset: deps.Reset, Log: deps.Log,
@@ -88,6 +96,8 @@ func (c *Control) Run(ctx context.Context) error {
 	group.Go(func() error { return c.sessions.Run(ctx) })
 	group.Go(func() error { return c.statuses.Run(ctx) })
 	group.Go(func() error { return c.Engine.Run(ctx) })
+	// Nothing waits for events, and they wait for nobody.
+	group.Go(func() error { return c.events.Run(ctx) })
 	return group.Wait()
 }
 
@@ -107,7 +117,7 @@ func (d *Daemon) runServer(ctx context.Context, keeper *pki.Keeper, c cluster.Cl
 		return err
 	}
 	defer func() { _ = db.Close() }()
-	control := NewControl(ControlConfig{Node: d.id, Timings: c.Timings, CertLife: d.cfg.NodeCert}, ControlDeps{
+	control := NewControl(ControlConfig{Node: d.id, Timings: c.Timings, CertLife: d.cfg.NodeCert, EventsDir: d.disk.path("events")}, ControlDeps{
 		Store: db, Members: db.Membership(),
 		Voters:         func(ctx context.Context) ([]wire.Voter, int64, error) { return voters(ctx, db) },
 		InitialCluster: func(ctx context.Context) (string, error) { return initialCluster(ctx, db) },

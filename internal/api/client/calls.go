@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	"argosy/internal/api/wire"
 	"argosy/internal/cluster"
@@ -123,6 +124,34 @@ func (c *Client) Restart(ctx context.Context, names []cluster.UnitName) (answer 
 // when the server ends the stream: watch again.
 func (c *Client) Watch(ctx context.Context, each func(wire.Change) error) error {
 	return stream(ctx, c, request{method: http.MethodGet, path: wire.PathWatch}, each)
+}
+
+// EventQuery says which events are wanted. The zero query wants all that are
+// kept.
+type EventQuery struct {
+	Since time.Duration    // 0: from the oldest on
+	After cluster.Revision // leave out what was seen up to here
+	// Units and Nodes name either, Names one or the other; units may be globs. A
+	// name that neither the cluster nor an event has is refused.
+	Units, Nodes, Names []string
+	Follow              bool
+}
+
+// Events calls each for every event, and in a followed stream for every sign of
+// life. It returns nil at the end of one that is not followed, and when the
+// server ends the stream.
+func (c *Client) Events(ctx context.Context, q EventQuery, each func(wire.EventMessage) error) error {
+	query := url.Values{"unit": q.Units, "node": q.Nodes, "name": q.Names}
+	if q.Since > 0 {
+		query.Set("since", q.Since.String())
+	}
+	if q.After > 0 {
+		query.Set("after", strconv.FormatInt(int64(q.After), 10))
+	}
+	if q.Follow {
+		query.Set("follow", "true")
+	}
+	return stream(ctx, c, request{method: http.MethodGet, path: wire.PathEvents, query: query}, each)
 }
 
 // JournalQuery says which lines of a unit's journal are wanted.

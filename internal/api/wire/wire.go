@@ -42,6 +42,7 @@ const (
 	PathScale    = "/v1/units:scale"               // POST ScaleRequest -> DesiredAnswer
 	PathJournal  = "/v1/units/{name}/journal"      // GET stream of LogLine; ?lines= &follow= &node=
 	PathWatch    = "/v1/watch"                     // GET stream of Change
+	PathEvents   = "/v1/events"                    // GET stream of EventMessage; ?since= &after= &follow= &unit= &node= &name=
 	PathRenew    = "/v1/nodes/{id}/session"        // POST cluster.Session -> cluster.Session
 	PathReport   = "/v1/nodes/{id}/report"         // PUT cluster.Report
 	PathStatuses = "/v1/nodes/{id}/statuses"       // POST StatusUpdate
@@ -293,6 +294,14 @@ type Change struct {
 	GoneUnits []cluster.UnitName `json:"goneUnits,omitempty"`
 	Nodes     []NodeView         `json:"nodes,omitempty"`
 	GoneNodes []cluster.NodeID   `json:"goneNodes,omitempty"`
+}
+
+// EventMessage is one message of the stream of events: an event, or, without
+// one, a sign of life. All events up to Revision have been told: go on with
+// ?after= it, on any server. An event that comes twice has the same ID.
+type EventMessage struct {
+	Event    *cluster.Event   `json:"event,omitempty"`
+	Revision cluster.Revision `json:"revision"`
 }
 
 // SliceUpdate is one message of a node's slice stream: the whole slice (Full),
