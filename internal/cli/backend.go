@@ -54,6 +54,9 @@ type Streams interface {
 	// Watch calls each for every message until the stream ends: with nil if
 	// the server ended it, or with the error of each or of the connection.
 	Watch(ctx context.Context, each func(wire.Change) error) error
+	// Events calls each for every event and sign of life. It returns nil at the
+	// end of a stream that is not followed, and if the server ended it.
+	Events(ctx context.Context, query client.EventQuery, each func(wire.EventMessage) error) error
 	// Journal calls each for every line. It returns nil at the end of a
 	// journal that is not followed.
 	Journal(ctx context.Context, query client.JournalQuery, each func(line string) error) error

@@ -27,6 +27,10 @@ type fake struct {
 	// watches are the messages of the first, second … watch; the server ends
 	// all but the last, which stays open.
 	watches [][]wire.Change
+	// events are the messages of the first, second … stream of events; each but
+	// the last is broken off by the server, and the last stays open if it is
+	// followed.
+	events [][]wire.EventMessage
 	// watching is called when the last watch has nothing more to say.
 	watching func()
 	fail     map[string]error // by the verb of the request
@@ -189,6 +193,31 @@ func (f *fake) Watch(ctx context.Context, each func(wire.Change) error) error {
 		return nil
 	}
 	if f.watching != nil {
+		f.watching()
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (f *fake) Events(ctx context.Context, q client.EventQuery, each func(wire.EventMessage) error) error {
+	if err := f.ask("events since %s after %d about %s follow %t%s", q.Since, q.After, q.Names, q.Follow, endless(ctx)); err != nil {
+		return err
+	}
+	var messages []wire.EventMessage
+	if len(f.events) > 0 {
+		messages, f.events = f.events[0], f.events[1:]
+	}
+	for _, message := range messages {
+		if err := each(message); err != nil {
+			return err
+		}
+	}
+	switch {
+	case len(f.events) > 0:
+		return cluster.Errorf(cluster.Unavailable, "the stream broke")
+	case !q.Follow:
+		return nil
+	case f.watching != nil:
 		f.watching()
 	}
 	<-ctx.Done()

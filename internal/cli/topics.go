@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"argosy/internal/cluster"
 	"argosy/internal/unitfile"
 )
 
@@ -54,6 +55,7 @@ func newTopics() []*cobra.Command {
 		{Use: "environment", Short: "Which cluster is talked to, and other settings", Long: topicEnvironment},
 		{Use: "unit-names", Short: "How units are named on the command line", Long: topicUnits},
 		{Use: "unit-keys", Short: "The keys of [X-Fleet] and [X-Argosy]", Long: unitKeysText()},
+		{Use: "event-kinds", Short: "What the kinds of event say", Long: eventKindsText()},
 	}
 }
 
@@ -75,6 +77,20 @@ func wrap(text, indent string, width int) string {
 		line += word
 	}
 	return all.String() + line + "\n"
+}
+
+// eventKindsText lists the kinds of event that there are.
+func eventKindsText() string {
+	var text strings.Builder
+	text.WriteString("The kinds of event, in the KIND column of argosy events and in \"kind\" of -o json:\n\n")
+	for _, kind := range cluster.EventKinds() {
+		fmt.Fprintf(&text, "  %-*s  %s\n", eventKindWidth(), kind.Kind, kind.Meaning)
+	}
+	text.WriteString("\n" + strings.TrimSpace(`
+Each server keeps the events that it saw itself, for a day and up to 8 MiB, and
+is asked for those. Two servers may have cut the same minutes into different
+events, but one event has the same "id" on every server that saw it.`))
+	return text.String()
 }
 
 // unitKeysText lists the keys that unitfile knows, so that the help cannot fall
