@@ -165,6 +165,11 @@ unit-placed  web.service: placed on node-2: fewest units`},
 		}, `unit-pending  web.service: pending, no longer to be on node-2: 0 of 3 nodes: 3 lack zone=b`},
 		{"a global unit leaves one node", func(c change) { c.placement("every.service").Nodes = []cluster.NodeID{n1, n3} },
 			`unit-left  every.service: no longer to be on node-2`},
+		{"a unit that failed is to be tried again", func(c change) {
+			c.placement("web.service").Retry = &cluster.Retry{Due: noon().Add(10 * time.Second)}
+		}, `unit-retry  web.service: to be tried again at 2026-03-01T12:00:10Z, elsewhere if possible`},
+		{"it is tried again where it is", func(c change) { c.placement("web.service").Retry = &cluster.Retry{Count: 3} },
+			`unit-retry  web.service: tried again on node-2, for the 3rd time`},
 		{"another reason to be where it is, is no event", func(c change) { c.placement("web.service").Reason = "kept on node-2" }, ``},
 		{"a unit fails, with its last words", func(c change) {
 			s := c.status("web.service", n2)

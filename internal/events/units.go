@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"argosy/internal/cluster"
 )
@@ -103,6 +105,12 @@ func (d *differ) placement(was, is *cluster.Placement) {
 			because(fmt.Sprintf("moved from %s to %s", d.name(removed[0]), d.name(added[0])), is.Reason, "moved from "))
 		e.Node, e.From, e.Since = added[0], removed[0], is.Since
 		d.add(partPlacement, is.Revision, e)
+	case len(added) == 0 && len(removed) == 0:
+		if text := retried(was, is, d.names(is.Nodes)); text != "" {
+			e := unitEvent(cluster.EventUnitRetry, is.Unit, text)
+			e.Node = is.Nodes[0]
+			d.add(partPlacement, is.Revision, e)
+		}
 	default:
 		d.left(is, removed, is.Revision)
 		for _, node := range added {
@@ -111,6 +119,39 @@ func (d *differ) placement(was, is *cluster.Placement) {
 			d.add(partPlacement, is.Revision, e)
 		}
 	}
+}
+
+// retried says what the leader does about a unit that stays where it failed.
+func retried(was, is *cluster.Placement, where string) string {
+	due := func(p *cluster.Placement) time.Time {
+		if p.Retry == nil {
+			return time.Time{}
+		}
+		return p.Retry.Due
+	}
+	switch {
+	case is.Tries() > was.Tries():
+		return fmt.Sprintf("tried again on %s, for the %s time", where, ordinal(is.Tries()))
+	case !due(is).IsZero() && !due(is).Equal(due(was)):
+		return fmt.Sprintf("to be tried again at %s, elsewhere if possible", due(is).UTC().Format(time.RFC3339))
+	}
+	return ""
+}
+
+// ordinal is a number as the place in a row.
+func ordinal(n int64) string {
+	suffix := "th"
+	if n%100 < 11 || n%100 > 13 {
+		switch n % 10 {
+		case 1:
+			suffix = "st"
+		case 2:
+			suffix = "nd"
+		case 3:
+			suffix = "rd"
+		}
+	}
+	return strconv.FormatInt(n, 10) + suffix
 }
 
 // because joins what was decided and why. A reason that says both stands alone.

@@ -17,12 +17,13 @@ import (
 	"argosy/internal/loop"
 )
 
-// Pacing: snapshots are compared at most every pace, so that the cost does not
-// grow with how fast things change; quiet is how long nothing may come before
-// the counts of what was left out are looked at anyway.
+// Pacing: what comes within gather is looked at together, so that the cost does
+// not grow with how fast things change, and so that this server has had the
+// time to notice what made the leader act. Without any change it looks again
+// after quiet: health changes, and counts of what was left out become due.
 const (
-	pace  = 100 * time.Millisecond
-	quiet = 5 * time.Second
+	gather = 100 * time.Millisecond
+	quiet  = 5 * time.Second
 	// gapMin is for how long the store must have been out of sight to be told
 	// of: it gives a sign of life every 5 s, and a new leader takes a while.
 	gapMin = 30 * time.Second
@@ -30,6 +31,9 @@ const (
 
 // Mirror is the server's copy of the store; mirror.Mirror is one.
 type Mirror interface {
+	// State returns the newest snapshot, nil before there is one.
+	State() *cluster.State
+	// Wait blocks until there is one later than a revision.
 	Wait(ctx context.Context, after cluster.Revision) (*cluster.State, error)
 	// Age is the time since the last sign that the copy is current.
 	Age() time.Duration
@@ -47,47 +51,42 @@ type Deps struct {
 // Recorder compares and records. Make it with New; Run it once.
 type Recorder struct {
 	deps    Deps
-	pace    loop.Pace
 	limiter events.Limiter
 	last    events.View
 	heard   time.Time // when the store was last known to be in sight
 }
 
 // New makes a recorder.
-func New(deps Deps) *Recorder { return &Recorder{deps: deps, pace: loop.Pace{Every: pace}} }
+func New(deps Deps) *Recorder { return &Recorder{deps: deps} }
 
 // Run records until ctx ends, and returns its error. The ring is closed then.
 func (r *Recorder) Run(ctx context.Context) error {
 	defer r.deps.Ring.Close()
 	r.deps.Ring.Load()
 	return loop.New("events", r.deps.Log, func(ctx context.Context) (time.Duration, error) {
-		return time.Millisecond, r.step(ctx)
+		return gather, r.step(ctx)
 	}).Run(ctx)
 }
 
-// step waits for the next snapshot and records how it differs from the last.
-// Before there was one, nothing is known of what happened, and that is said.
+// step records how the newest snapshot differs from the last one, and waits
+// until there is a newer.
 func (r *Recorder) step(ctx context.Context) error {
-	if err := r.pace.Wait(ctx); err != nil {
-		return err
+	var seen cluster.Revision
+	if state := r.deps.Mirror.State(); state != nil {
+		r.record(state, time.Now())
+		seen = state.Revision
 	}
-	var after cluster.Revision
-	if r.last.State != nil {
-		after = r.last.State.Revision
-	}
-	waiting, cancel := context.WithTimeout(ctx, quiet)
+	ctx, cancel := context.WithTimeout(ctx, quiet)
 	defer cancel()
-	state, err := r.deps.Mirror.Wait(waiting, after)
-	if err != nil && (ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded)) {
+	if _, err := r.deps.Mirror.Wait(ctx, seen); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	now := time.Now()
-	if state == nil {
-		state = r.last.State
-	}
-	if state == nil {
-		return nil
-	}
+	return nil
+}
+
+// record tells how a snapshot differs from the last one. Before there was one,
+// nothing is known of what happened, and that is said.
+func (r *Recorder) record(state *cluster.State, now time.Time) {
 	view := events.View{State: state, Health: r.health(state), At: now}
 	var found []cluster.Event
 	if r.last.State == nil {
@@ -101,7 +100,6 @@ func (r *Recorder) step(ctx context.Context) error {
 	}
 	r.last, r.heard = view, now.Add(-r.deps.Mirror.Age())
 	r.deps.Ring.Append(r.limiter.Pass(found, state.Revision, now), state.Revision)
-	return nil
 }
 
 // health asks how the nodes' sessions are timed here.
