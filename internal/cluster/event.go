@@ -68,7 +68,7 @@ func EventKinds() []EventMeaning {
 		{EventUnitMoved, "the leader gave it to another node than before, and why"},
 		{EventUnitPending, "no node may take it, and why"},
 		{EventUnitLeft, "it is no longer to be on a node"},
-		{EventUnitRetry, "it failed after its own Restart= was spent: when the cluster tries it again, and that it does"},
+		{EventUnitRetry, "its own Restart= is spent: the cluster tries it again, or says when"},
 		{EventUnitActive, "systemd says that it is active"},
 		{EventUnitFailed, "systemd says that it failed: how it ended, and its last words"},
 		{EventUnitOutput, "the last words of a unit that failed, where they were known only later"},
