@@ -354,6 +354,27 @@ func TestANodeThatReturnsDropsOldCopiesBeforeItTakesNewWork(t *testing.T) {
 	})
 }
 
+// Its daemon was away for so long that its unit runs elsewhere. Back, it may be
+// told so before its session is open, and may not act on that yet.
+func TestADaemonThatReturnsDropsOldCopies(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.start()
+		m.hub.assign("old.service", daemon)
+		m.hub.assign("stays.service", daemon)
+		m.pass(2 * time.Second)
+		m.stop()
+		m.hub.change(func() {
+			m.hub.session.Dead = true
+			delete(m.hub.units, "old.service")
+			m.hub.units["new.service"] = assignment("new.service", daemon)
+			m.hub.delay = time.Second
+		})
+		m.start()
+		m.pass(5 * time.Second)
+		m.running("new.service", "stays.service")
+	})
+}
+
 func TestTransientTroubleIsTriedAgain(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *machine) {
 		m.start()

@@ -200,11 +200,16 @@ func (c *converger) checkGate(now time.Time) {
 		c.purgeUntil = now.Add(purgePatience)
 	}
 	c.opened = open
-	if open && !c.purging(now) {
-		for name := range c.held {
+	if !open {
+		return
+	}
+	// What does not belong here goes first: the rest waits for that.
+	purging := c.purging(now)
+	for name := range c.held {
+		if _, wanted := c.want[name]; !wanted || !purging {
 			c.dirty[name] = true
+			delete(c.held, name)
 		}
-		clear(c.held)
 	}
 }
 
@@ -296,6 +301,9 @@ func (c *converger) decide(names []cluster.UnitName, all bool, now time.Time) ti
 		}
 	}
 	for _, d := range converge.Plan(unwanted) {
+		if unwanted.Hold {
+			c.held[d.Unit] = true
+		}
 		c.carryOut(d, nil, now)
 	}
 	for _, d := range converge.Plan(wanted) {

@@ -115,10 +115,8 @@ func statusProblem(s cluster.Status) string {
 	switch {
 	case s.Problem != "":
 		return s.Problem
-	case s.Active == "failed" && s.Result == "exit-code":
-		return fmt.Sprintf("failed (exit code %d)", s.ExitCode)
 	case s.Active == "failed":
-		return fmt.Sprintf("failed (%s)", cmp.Or(s.Result, "no reason given"))
+		return "failed (" + s.Failure() + ")"
 	case s.Load != "loaded" && s.Load != "" && s.Load != "not-found":
 		return "systemd says " + s.Load
 	}

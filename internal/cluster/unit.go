@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -166,6 +167,23 @@ func (s Status) sameState(t Status) bool {
 
 // Failed reports whether the unit failed, or could not even be started.
 func (s Status) Failed() bool { return s.Active == "failed" || JobFailed(s.Job) }
+
+// Failure says how a unit failed, in the words of FailureText.
+func (s Status) Failure() string { return FailureText(s.Result, s.ExitCode) }
+
+// FailureText puts systemd's result of a unit, and the exit code of its main
+// process, in words: "exit code 7".
+func FailureText(result string, exitCode int) string {
+	switch {
+	case result == "exit-code" && exitCode == 0:
+		return "a command before or after the main one failed"
+	case result == "exit-code":
+		return "exit code " + strconv.Itoa(exitCode)
+	case result == "":
+		return "no reason given"
+	}
+	return result
+}
 
 // JobFailed reports whether systemd's word for the end of a start's job says
 // that the unit did not start. One that its own Condition…= forbids is well

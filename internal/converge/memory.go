@@ -181,10 +181,8 @@ func (k Known) settle(want cluster.Assignment, seen systemd.Unit) Known {
 // problem says what is wrong with a unit that was started, or "".
 func (k Known) problem(seen systemd.Unit) string {
 	switch {
-	case seen.Active == "failed" && seen.Result == "exit-code":
-		return fmt.Sprintf("failed: the main process exited with status %d", seen.ExitCode)
 	case seen.Active == "failed":
-		return "failed: " + seen.Result
+		return "failed: " + cluster.FailureText(seen.Result, seen.ExitCode)
 	case k.Started != nil && k.Started.failed() && !up(seen):
 		return fmt.Sprintf("systemd could not start it: its job ended as %q", k.Started.Result)
 	}

@@ -153,7 +153,7 @@ func (p *pass) place(u *unit) {
 	}
 	switch {
 	case best == u.tried:
-		u.reason = fmt.Sprintf("tried again after it failed (%s) on %s: %s", failure(u.failed), best.name, why)
+		u.reason = fmt.Sprintf("tried again after it failed (%s) on %s: %s", u.failed.Failure(), best.name, why)
 	case u.had(best):
 		u.reason = "" // what drove it off is gone
 	case len(u.left) > 0:

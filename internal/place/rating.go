@@ -56,10 +56,10 @@ func (p *pass) rate(u *unit, n *node, hash uint64) rating {
 func (p *pass) best(u *unit) (*node, string) {
 	c := p.classOf(u)
 	for {
-		for _, tier := range c.tiers {
+		for i, tier := range c.tiers {
 			n, fit := p.bestOf(u, tier)
 			if n != nil {
-				return n, choice(u, n, fit, len(c.tiers) > 1)
+				return n, choice(u, n, fit, i < len(c.tiers)-1)
 			}
 		}
 		if len(u.avoid) == 0 {

@@ -65,24 +65,13 @@ func (p *pass) again(u *unit) bool {
 	return u.failed != nil && u.old.Retry != nil && !u.old.Retry.Due.IsZero() && !p.in.Now.Before(u.old.Retry.Due)
 }
 
-// failure words how a unit failed.
-func failure(s *cluster.Status) string {
-	if s.Result == "exit-code" {
-		return fmt.Sprintf("exit code %d", s.ExitCode)
-	}
-	if s.Result == "" {
-		return "no reason given"
-	}
-	return s.Result
-}
-
 // giveUp takes a unit that is tried again off its node. Others that may take it
 // come first, and of those where it failed the one where that is longest ago.
 func (p *pass) giveUp(u *unit, n *node) {
 	u.tried = n
 	u.avoid = p.failedNodes(u)
 	slices.Reverse(u.avoid)
-	u.left = append(u.left, fmt.Sprintf("%s, where it failed (%s)", n.name, failure(u.failed)))
+	u.left = append(u.left, fmt.Sprintf("%s, where it failed (%s)", n.name, u.failed.Failure()))
 }
 
 // avoids reports whether the unit failed on a node not long ago.
@@ -144,7 +133,7 @@ func (p *pass) next() (first time.Time) {
 
 // waiting says that a unit has failed and is to be tried again.
 func waiting(u *unit, n *node) string {
-	return fmt.Sprintf("%s%s (%s); the cluster tries it again, elsewhere if it can", failedOn, n.name, failure(u.failed))
+	return fmt.Sprintf("%s%s (%s); the cluster tries it again, elsewhere if it can", failedOn, n.name, u.failed.Failure())
 }
 
 // stale reports whether the reason of a record speaks of what is over.

@@ -245,7 +245,7 @@ func (w *World) WaitActive(i int, name cluster.UnitName, limit time.Duration) (o
 		}
 		for _, s := range u.Statuses {
 			if s.Node == u.Placement.Nodes[0] && s.Active == "active" {
-				on = w.number(s.Node)
+				on = w.Number(s.Node)
 				return ""
 			}
 		}
@@ -254,7 +254,8 @@ func (w *World) WaitActive(i int, name cluster.UnitName, limit time.Duration) (o
 	return on
 }
 
-func (w *World) number(id cluster.NodeID) int {
+// Number returns the number of the node of an ID, 0 if there is none.
+func (w *World) Number(id cluster.NodeID) int {
 	for i, n := range w.nodes {
 		if n.MachineID() == id {
 			return i + 1

@@ -1,0 +1,436 @@
+package lab_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"argosy/internal/api/client"
+	"argosy/internal/cluster"
+	"argosy/internal/lab/labtest"
+)
+
+// The subtests share one lab; each leaves it as it found it, without units.
+func TestPlacing(t *testing.T) {
+	w := labtest.New(t, labtest.Options{Name: "placing", Nodes: 3})
+	for _, sub := range []struct {
+		name string
+		test func(*labtest.World)
+	}{
+		{"six instances go two to a node, and each runs once after a daemon was away", sixInstances},
+		{"a unit that fails on one node runs on another", failsOnOneNode},
+		{"no node is promised to more than it has", promises},
+		{"who is more important finds room", priority},
+		{"instances go round the zones, and wishes are kept where they can be", zones},
+		{"a template is scaled", scale},
+		{"what replaces a unit takes its place", replacement},
+		{"three hundred units that fail delay nobody", manyFail},
+	} {
+		ok := t.Run(sub.name, func(t *testing.T) { sub.test(w.Sub(t)) })
+		if !ok {
+			t.Fatal("the lab may not be as the next test wants it")
+		}
+	}
+}
+
+// sixInstances is the part on units of acceptance scenario A3.
+func sixInstances(w *labtest.World) {
+	w.OK(1, "submit", w.File("six@.service", labtest.Marked("argosy-six", "")))
+	w.OK(1, "start", "six@{1..6}")
+	for node, units := range where(w, 1) {
+		if len(units) != 2 {
+			w.T.Errorf("node-%d has %v", node, units)
+		}
+	}
+	third := cluster.UnitName("six@3.service")
+	on := w.WaitActive(1, third, 5*time.Second)
+	other := on%3 + 1
+	if log := w.OK(other, "journal", string(third)); !strings.Contains(log, "Started six@3.service") {
+		w.T.Errorf("its journal, read on node-%d:\n%s", other, log)
+	}
+	// Its daemon away, a node is lost, and what it has runs elsewhere too; what
+	// it runs goes on. Back, it ends its copies.
+	w.In(on, "systemctl", "stop", "argosy.service")
+	w.WaitCount("argosy-six", 8, 30*time.Second)
+	w.In(on, "systemctl", "start", "argosy.service")
+	w.WaitCount("argosy-six", 6, 30*time.Second)
+	healthy(w)
+	w.WaitCount("argosy-six", 6, 5*time.Second)
+	w.OK(1, "destroy", "six@{1..6}", "six@.service")
+}
+
+// where returns what is placed on each node, as the i-th node shows it.
+func where(w *labtest.World, i int) map[int][]string {
+	w.T.Helper()
+	list, err := w.Client(i).Units(w.T.Context())
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	all := map[int][]string{}
+	for _, u := range list.Items {
+		if u.Placement == nil {
+			continue
+		}
+		for _, id := range u.Placement.Nodes {
+			all[w.Number(id)] = append(all[w.Number(id)], strings.TrimSuffix(string(u.Name), ".service"))
+		}
+	}
+	for _, units := range all {
+		slices.Sort(units)
+	}
+	return all
+}
+
+func failsOnOneNode(w *labtest.World) {
+	text := `[Unit]
+StartLimitBurst=2
+[Service]
+Restart=on-failure
+ExecStartPre=/bin/bash -c 'test $$(hostname) != node-2 || exit 7'
+ExecStart=/bin/bash -c 'exec -a argosy-picky /bin/sleep infinity'
+[X-Argosy]
+Prefer=name=node-2
+`
+	r := w.Run(1, "start", w.File("picky.service", text))
+	if r.Code != 1 || !strings.Contains(r.Out+r.Err, "status=7") {
+		w.T.Errorf("the first start ends with %d:\n%s%s", r.Code, r.Out, r.Err)
+	}
+	if r := w.Run(1, "status", "picky.service"); !strings.Contains(r.Out, "Tried: not again yet, next in") {
+		w.T.Errorf("status says:\n%s", r.Out)
+	}
+	if on := w.WaitActive(1, "picky.service", 30*time.Second); on == 2 {
+		w.T.Error("it is active where it cannot be")
+	}
+	w.WaitCount("argosy-picky", 1, 5*time.Second)
+	r = w.Run(1, "status", "picky.service")
+	for _, want := range []string{"moved from node-2, where it failed (a command before or after the main one failed)", "Tried: again once"} {
+		if !strings.Contains(r.Out, want) {
+			w.T.Errorf("status does not say %q:\n%s", want, r.Out)
+		}
+	}
+	w.OK(1, "destroy", "picky.service")
+}
+
+func promises(w *labtest.World) {
+	list, err := w.Client(1).Nodes(w.T.Context())
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	cpus := list.Items[0].CPUs // of the host, and so of each node
+	text := labtest.Marked("argosy-greedy", fmt.Sprintf("[X-Argosy]\nCPU=%d\nMemory=1M\n", cpus))
+	w.OK(1, "submit", w.File("greedy@.service", text))
+	w.OK(1, "start", "greedy@{1..3}")
+	w.OK(1, "start", "--no-block", "greedy@4")
+	pending(w, "greedy@4.service", fmt.Sprintf("0 of 3 nodes: 3 lack %d of CPU", cpus))
+	explain := w.OK(2, "explain", "greedy@4")
+	if !strings.Contains(explain, "node-1, node-2, node-3: lacks") {
+		w.T.Errorf("explain says:\n%s", explain)
+	}
+	wide := w.OK(3, "nodes", "--fields", "node,cpus,promised-cpu,promised-memory", "--no-legend")
+	for i := 1; i <= 3; i++ {
+		want := fmt.Sprintf("node-%d  %d  %d  1.0 MiB", i, cpus, cpus)
+		if !strings.Contains(wide, want) {
+			w.T.Errorf("not %q in:\n%s", want, wide)
+		}
+	}
+	w.OK(1, "destroy", "greedy@2")
+	w.WaitActive(1, "greedy@4.service", 5*time.Second)
+	w.OK(1, "destroy", "greedy@{1,3,4}", "greedy@.service")
+}
+
+// pending waits until a unit waits for a node, for a reason.
+func pending(w *labtest.World, name cluster.UnitName, reason string) {
+	w.T.Helper()
+	w.Wait(10*time.Second, string(name)+" pending", func() string {
+		u, err := w.Unit(1, name)
+		if err != nil || u.Placement == nil {
+			return fmt.Sprintf("%v: not planned", err)
+		}
+		if !u.Placement.Pending() || u.Placement.Reason != reason {
+			return u.Placement.Reason
+		}
+		return ""
+	})
+}
+
+func priority(w *labtest.World) {
+	list, err := w.Client(1).Nodes(w.T.Context())
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	sections := func(priority int) string {
+		return fmt.Sprintf("[X-Argosy]\nCPU=%d\nRequire=name=node-3\nPriority=%d\n", list.Items[0].CPUs, priority)
+	}
+	w.OK(1, "start", w.File("low.service", labtest.Marked("argosy-low", sections(1))))
+	w.OK(1, "start", w.File("high.service", labtest.Marked("argosy-high", sections(2))))
+	w.WaitCount("argosy-low", 0, 5*time.Second)
+	pending(w, "low.service", fmt.Sprintf("0 of 3 nodes: 2 do not meet name=node-3, 1 lacks %d of CPU", list.Items[0].CPUs))
+	w.OK(1, "destroy", "high.service")
+	w.WaitActive(1, "low.service", 5*time.Second)
+	w.OK(1, "destroy", "low.service")
+}
+
+func zones(w *labtest.World) {
+	for i, zone := range []string{"a", "a", "b"} {
+		w.OK(1, "node", "label", fmt.Sprintf("node-%d", i+1), "zone="+zone)
+	}
+	w.OK(1, "submit", w.File("zoned@.service", labtest.Marked("argosy-zoned", "[X-Argosy]\nSpread=zone\nAway=-zoned@*.service\n")))
+	w.OK(1, "start", "zoned@{1..4}")
+	placed := where(w, 1)
+	if len(placed[1]) != 1 || len(placed[2]) != 1 || len(placed[3]) != 2 {
+		w.T.Errorf("zone a has node-1 and node-2, zone b has node-3, and they have %v", placed)
+	}
+	near := labtest.Marked("argosy-near", "[X-Argosy]\nNear=zoned@1.service\n")
+	w.OK(1, "start", w.File("near.service", near))
+	if got, want := w.WaitActive(1, "near.service", 5*time.Second), w.WaitActive(1, "zoned@1.service", 5*time.Second); got != want {
+		w.T.Errorf("near.service is on node-%d, its neighbour on node-%d", got, want)
+	}
+	w.OK(1, "destroy", "near.service", "zoned@{1..4}", "zoned@.service")
+	for i := 1; i <= 3; i++ {
+		w.OK(1, "node", "label", fmt.Sprintf("node-%d", i), "zone-")
+	}
+}
+
+func scale(w *labtest.World) {
+	w.OK(1, "start", w.File("many@.service", labtest.Marked("argosy-many", "[X-Argosy]\nReplicas=3\n")))
+	w.WaitCount("argosy-many", 3, 5*time.Second)
+	before := mainPID(w, "many@1.service")
+	w.OK(2, "scale", "many@", "5")
+	w.WaitCount("argosy-many", 5, 5*time.Second)
+	w.OK(3, "scale", "many@", "1")
+	w.WaitCount("argosy-many", 1, 5*time.Second)
+	if after := mainPID(w, "many@1.service"); after != before {
+		w.T.Error("the first instance was disturbed")
+	}
+	w.OK(1, "scale", "many@", "0")
+	w.WaitCount("argosy-many", 0, 5*time.Second)
+	w.OK(1, "destroy", "many@.service")
+}
+
+func replacement(w *labtest.World) {
+	w.OK(1, "start", w.File("old.service", labtest.Marked("argosy-old", "")))
+	was := w.WaitActive(1, "old.service", 5*time.Second)
+	w.OK(1, "start", w.File("new.service", labtest.Marked("argosy-new", fmt.Sprintf("[X-Fleet]\nReplaces=old.service\n[X-Argosy]\nRequire=name=node-%d\n", was))))
+	if on := w.WaitActive(1, "new.service", 5*time.Second); on != was {
+		w.T.Errorf("new.service is on node-%d", on)
+	}
+	w.Wait(10*time.Second, "the old one elsewhere", func() string {
+		if on := w.WaitActive(1, "old.service", 10*time.Second); on == was {
+			return "it is where it was"
+		}
+		return ""
+	})
+	w.WaitCount("argosy-old", 1, 5*time.Second)
+	// Each after the other in a circle lets the others be.
+	w.OK(1, "destroy", "old.service", "new.service")
+	w.Refused(1, "goes round in a circle", "submit",
+		w.File("a.service", labtest.Marked("a", "[X-Fleet]\nMachineOf=b.service\n")),
+		w.File("b.service", labtest.Marked("b", "[X-Fleet]\nMachineOf=a.service\n")))
+}
+
+func manyFail(w *labtest.World) {
+	w.OK(1, "submit", w.File("sick@.service", "[Unit]\nStartLimitBurst=2\n[Service]\nExecStart=/bin/false\nRestart=on-failure\n"))
+	w.OK(1, "submit", w.File("fine@.service", labtest.Marked("argosy-fine", "")))
+	w.OK(1, "start", "--no-block", "sick@{1..300}")
+	w.OK(1, "start", "fine@{1..300}")
+	w.WaitCount("argosy-fine", 300, 5*time.Second)
+	w.OK(1, "destroy", "sick@{1..300}", "sick@.service", "fine@{1..300}", "fine@.service")
+	w.WaitCount("argosy-fine", 0, 5*time.Second)
+}
+
+// TestTheBooksThreeMembers is acceptance scenario A4: three members with
+// metadata, one that is lost, one that joins, and one that comes back.
+func TestTheBooksThreeMembers(t *testing.T) {
+	t.Parallel()
+	w := labtest.New(t, labtest.Options{Name: "members", Nodes: 4})
+	off := func(i int) {
+		t.Helper()
+		if err := w.N(i).PowerOff(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	on := func(i int) {
+		t.Helper()
+		if err := w.N(i).PowerOn(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	off(4) // it comes later; a worker
+	for i, labels := range [][]string{
+		{"region=east", "disk=ssd", "db=yes"},
+		{"region=east", "disk=hdd", "web=yes"},
+		{"region=west", "disk=ssd", "web=yes"},
+		{"region=west", "disk=hdd", "web=yes"},
+	} {
+		w.OK(1, append([]string{"node", "label", fmt.Sprintf("node-%d", i+1)}, labels...)...)
+	}
+	is := func(what string, limit time.Duration, want map[string]string) {
+		t.Helper()
+		w.Wait(limit, what, func() string { return differs(w, want) })
+	}
+	is("node-4 is lost", 30*time.Second, map[string]string{}) // nothing runs
+	w.Wait(30*time.Second, "node-4 is lost", func() string {
+		if s := w.Status(1); s.NodesReady != 3 {
+			return fmt.Sprintf("%d nodes are ready", s.NodesReady)
+		}
+		return ""
+	})
+
+	files := []string{
+		w.File("db.service", labtest.Marked("argosy-db", "[X-Fleet]\nMachineMetadata=disk=ssd db=yes\n")),
+		w.File("agent.service", labtest.Marked("argosy-agent", "[X-Fleet]\nGlobal=true\n")),
+		w.File("audit.service", labtest.Marked("argosy-audit", "[X-Fleet]\nMachineID="+string(w.N(2).MachineID())+"\n")),
+		w.File("report.service", labtest.Marked("argosy-report", "[X-Fleet]\nMachineMetadata=region=east\nMachineMetadata=region=west\n")),
+	}
+	w.OK(1, "submit", w.File("web@.service", labtest.Marked("argosy-web4", "[X-Fleet]\nMachineMetadata=web=yes\nConflicts=web@*.service\n")))
+	w.OK(1, "submit", w.File("web-sidekick@.service", labtest.Marked("argosy-kick", "[X-Fleet]\nMachineOf=web@%i.service\n")))
+	w.OK(1, append([]string{"start", "--no-block"}, files...)...)
+	w.OK(1, "start", "--no-block", "web@{1..3}", "web-sidekick@{1..3}")
+	// The two that fit take node-2 and node-3, in any order.
+	is("all placed", 15*time.Second, map[string]string{
+		"db": "1", "audit": "2", "agent": "1 2 3", "report": "1 2 3|", "web": "2 3 -", "web-sidekick": "2 3 -",
+	})
+	pending(w, "web@3.service", "0 of 4 nodes: 1 conflicts with web@1.service, 1 conflicts with web@2.service, 1 is lost, and 1 other reasons")
+	pending(w, "web-sidekick@3.service", "MachineOf=web@3.service: that unit is pending itself")
+
+	// A label that lets a unit run has it run; nobody else notices.
+	calm := pids(w, 1, 2, 3)
+	w.OK(1, "node", "label", "node-1", "web=yes")
+	is("the third pair on node-1", 5*time.Second, map[string]string{
+		"db": "1", "audit": "2", "agent": "1 2 3", "report": "1 2 3|", "web": "1 2 3", "web-sidekick": "1 2 3",
+	})
+	undisturbed(t, calm, pids(w, 1, 2, 3))
+
+	// node-2 is lost: its web and its audit wait, nothing else moves but report.
+	calm = pids(w, 1, 3)
+	off(2)
+	stays(w, 1, "audit.service", "stays on node-2, which is lost: 0 of 4 nodes:")
+	is("only report has left node-2", 10*time.Second, map[string]string{
+		"db": "1", "audit": "2", "agent": "1 2 3", "report": "1 3|", "web": "1 2 3", "web-sidekick": "1 2 3",
+	})
+	undisturbed(t, calm, pids(w, 1, 3))
+
+	// node-4 comes with web=yes: the pair of node-2 goes there.
+	calm = pids(w, 1, 3)
+	on(4)
+	is("node-4 has a pair and the agent", 30*time.Second, map[string]string{
+		"db": "1", "audit": "2", "agent": "1 2 3 4", "report": "1 3 4|", "web": "1 3 4", "web-sidekick": "1 3 4",
+	})
+	// node-2 comes back: audit returns, healthy ones stay.
+	on(2)
+	is("audit is back", 30*time.Second, map[string]string{
+		"db": "1", "audit": "2", "agent": "1 2 3 4", "report": "1 3 4|", "web": "1 3 4", "web-sidekick": "1 3 4",
+	})
+	w.WaitActive(1, "audit.service", 30*time.Second)
+	w.WaitCount("argosy-web4", 3, 30*time.Second)
+	w.WaitCount("argosy-agent", 4, 30*time.Second)
+	undisturbed(t, calm, pids(w, 1, 3))
+
+	// Without node-1 there is no disk=ssd with db=yes: db stays there, lost.
+	off(1)
+	stays(w, 3, "db.service", "stays on node-1, which is lost: 0 of 4 nodes:")
+	if n := labtest.Count("argosy-db"); n != 0 {
+		t.Errorf("db runs %d times, and may nowhere", n)
+	}
+	on(1)
+	w.WaitCount("argosy-db", 1, 30*time.Second)
+}
+
+// stays waits until the cluster says that a unit has nowhere else to go.
+func stays(w *labtest.World, i int, name cluster.UnitName, reason string) {
+	w.T.Helper()
+	w.Wait(30*time.Second, string(name)+" has nowhere else to go", func() string {
+		u, err := w.Unit(i, name)
+		if err != nil {
+			return err.Error()
+		}
+		if !strings.HasPrefix(u.Placement.Reason, reason) {
+			return u.Placement.Reason
+		}
+		return ""
+	})
+}
+
+// differs compares where units are placed with what is wanted of the first
+// names of units, and says how they differ: "1 2" on these nodes, "2 3 -" one on
+// each and one on none, "1 3|" on one of them. Nothing wanted means no units.
+func differs(w *labtest.World, want map[string]string) string {
+	c := client.New(client.Config{Socket: w.N(1).Socket()})
+	defer c.Close()
+	list, err := c.Units(w.T.Context())
+	if err != nil {
+		return err.Error()
+	}
+	got := map[string][]string{}
+	for _, u := range list.Items {
+		name := u.Name.Prefix()
+		switch {
+		case u.Name.IsTemplate():
+		case u.Placement == nil:
+			return string(u.Name) + " is not planned yet"
+		case u.Placement.Pending():
+			got[name] = append(got[name], "-")
+		}
+		if u.Placement != nil {
+			for _, id := range u.Placement.Nodes {
+				got[name] = append(got[name], fmt.Sprint(w.Number(id)))
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(got)) {
+		slices.Sort(got[name])
+		is := strings.TrimSpace(strings.TrimPrefix(strings.Join(got[name], " "), "- ") + dash(got[name]))
+		wanted := want[name]
+		if some, any := strings.CutSuffix(wanted, "|"); any {
+			if !slices.Contains(strings.Fields(some), is) {
+				return fmt.Sprintf("%s is on %s, not on one of %s", name, is, some)
+			}
+		} else if is != wanted {
+			return fmt.Sprintf("%s is on %s, not on %s", name, is, wanted)
+		}
+	}
+	if len(got) != len(want) {
+		return fmt.Sprintf("%d kinds of units, not %d", len(got), len(want))
+	}
+	return ""
+}
+
+// dash moves the mark of a pending unit to the end.
+func dash(words []string) string {
+	if len(words) > 1 && words[0] == "-" {
+		return " -"
+	}
+	return ""
+}
+
+// pids returns the main process of each unit that is active on some nodes.
+func pids(w *labtest.World, nodes ...int) map[string]string {
+	w.T.Helper()
+	all := map[string]string{}
+	for _, i := range nodes {
+		out := w.In(i, "bash", "-c", `for u in /run/argosy/units/*; do n=$(basename $u); echo $n $(systemctl show -p MainPID --value $n); done`).Out
+		for line := range strings.Lines(out) {
+			name, pid, _ := strings.Cut(strings.TrimSpace(line), " ")
+			if pid != "0" && pid != "" {
+				all[fmt.Sprintf("%s on node-%d", name, i)] = pid
+			}
+		}
+	}
+	return all
+}
+
+// undisturbed demands that what ran before runs still, as the same process.
+func undisturbed(t *testing.T, before, after map[string]string) {
+	t.Helper()
+	if len(before) == 0 {
+		t.Error("nothing ran before")
+	}
+	for name, pid := range before {
+		if after[name] != pid {
+			t.Errorf("%s was process %s and is %q", name, pid, after[name])
+		}
+	}
+}
