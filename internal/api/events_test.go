@@ -1,9 +1,13 @@
 package api
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +16,7 @@ import (
 
 	"argosy/internal/api/wire"
 	"argosy/internal/cluster"
+	"argosy/internal/events/ring"
 	"argosy/internal/pki"
 )
 
@@ -117,6 +122,32 @@ func TestAFollowedStreamTellsWhatComesAndThatItLives(t *testing.T) {
 		b.pass(time.Millisecond)
 		if !s.over() {
 			t.Error("a server that is none any more must end its streams")
+		}
+	})
+}
+
+func TestTheStatusPageSaysThatEventsAreNotKept(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		b.server.Events = ring.New(ring.Config{Dir: t.TempDir()}, ring.Deps{
+			Log:    slog.New(slog.DiscardHandler),
+			Append: func(string) (io.WriteCloser, error) { return nil, errors.New("no space left on device") },
+		})
+		problems := func() string {
+			var page wire.Status
+			if problem := b.call("GET", wire.PathStatus, nil, &page); problem != nil {
+				t.Fatalf("%+v", problem)
+			}
+			return strings.Join(page.Problems, "\n")
+		}
+		if text := problems(); strings.Contains(text, "events") {
+			t.Error(text)
+		}
+		b.happen(10, cluster.EventUnitActive, "web.service")
+		if text := problems(); !strings.Contains(text, "events are not kept on disk: no space left on device") {
+			t.Error(text)
+		}
+		if texts, _, _ := eventsOf(b, ""); len(texts) != 1 {
+			t.Errorf("%q", texts)
 		}
 	})
 }

@@ -50,7 +50,7 @@ func (s streamWriter) send(message any) error {
 func (s *Server) next(ctx context.Context, after cluster.Revision, pace *loop.Pace) (*cluster.State, error) {
 	quiet, cancel := context.WithTimeout(ctx, streamAlive)
 	defer cancel()
-	if _, err := s.Mirror.Wait(quiet, after); errors.Is(err, mirror.ErrEnded) {
+	if err := s.Mirror.Past(quiet, after); errors.Is(err, mirror.ErrEnded) {
 		return nil, err
 	} else if err != nil {
 		return nil, ctx.Err()

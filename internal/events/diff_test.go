@@ -173,6 +173,7 @@ unit-placed  web.service: placed on node-2: fewest units`},
 		{"another reason to be where it is, is no event", func(c change) { c.placement("web.service").Reason = "kept on node-2" }, ``},
 		{"a unit fails, with its last words", func(c change) {
 			s := c.status("web.service", n2)
+			s.Problem = "failed: the main process exited with status 7" // which is no news beside the failure
 			s.Active, s.Sub, s.Result, s.ExitCode, s.Since = "failed", "failed", "exit-code", 7, noon()
 			s.Log = []string{"Started web.service - Web.", "the disk is 100% full", "web.service: Main process exited, code=exited"}
 		}, `unit-failed  web.service: failed on node-2 (exit code 7): the disk is 100% full`},
@@ -252,11 +253,15 @@ unit-moved  web.service: moved from node-2, which is lost, to node-1`},
 
 		{"a token is made", func(c change) {
 			c.Tokens = append(c.Tokens, cluster.Token{ID: "t2", Digest: "secret", Uses: 1, Expires: noon().Add(time.Hour), Revision: 101})
-		}, `token-created  token t2: made, to be used up to 1 times, until 2026-03-01T13:00:00Z`},
+		}, `token-created  token t2: made for 1 node(s), until 2026-03-01T13:00:00Z`},
 		{"a token is used", func(c change) {
 			c.Tokens[0].Uses, c.Tokens[0].UsedBy, c.Tokens[0].Revision = 1, []cluster.NodeID{n3}, 101
 		},
-			`token-used  token t1: used by node-3, 1 uses are left`},
+			`token-used  token t1: used by node-3; 1 more may use it`},
+		{"a token is made and used before anybody looked", func(c change) {
+			c.Tokens = append(c.Tokens, cluster.Token{ID: "t2", Expires: noon().Add(time.Hour), UsedBy: []cluster.NodeID{n3}, Revision: 101})
+		}, `token-created  token t2: made for 1 node(s), until 2026-03-01T13:00:00Z
+token-used  token t2: used by node-3; 0 more may use it`},
 		{"a token is revoked", func(c change) { c.Tokens = nil }, `token-revoked  token t1: revoked`},
 		{"nothing", func(change) {}, ``},
 	} {

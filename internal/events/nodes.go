@@ -189,21 +189,26 @@ func (d *differ) tokens() {
 		func(a, b *cluster.Token) int { return cmp.Compare(a.ID, b.ID) },
 		func(t *cluster.Token) cluster.Revision { return t.Revision },
 		func(was, is *cluster.Token) {
-			switch {
-			case is == nil && d.after.At.Before(was.Expires):
-				d.addGone(partToken, was.Revision, tokenEvent(cluster.EventTokenRevoked, was, "revoked"))
-			case is == nil:
-			case was == nil:
-				e := tokenEvent(cluster.EventTokenCreated, is, fmt.Sprintf("made, to be used up to %d times, until %s", is.Uses, is.Expires.UTC().Format(time.RFC3339)))
+			if is == nil {
+				if d.after.At.Before(was.Expires) {
+					d.addGone(partToken, was.Revision, tokenEvent(cluster.EventTokenRevoked, was, "revoked"))
+				}
+				return
+			}
+			var used []cluster.NodeID
+			if was != nil {
+				used = was.UsedBy
+			} else {
+				e := tokenEvent(cluster.EventTokenCreated, is, fmt.Sprintf("made for %d node(s), until %s",
+					is.Uses+len(is.UsedBy), is.Expires.UTC().Format(time.RFC3339)))
 				e.Since = is.Created
 				d.add(partToken, is.Revision, e)
-			default:
-				for _, node := range is.UsedBy {
-					if !slices.Contains(was.UsedBy, node) {
-						e := tokenEvent(cluster.EventTokenUsed, is, fmt.Sprintf("used by %s, %d uses are left", d.name(node), is.Uses))
-						e.Node = node
-						d.add(partToken, is.Revision, e)
-					}
+			}
+			for _, node := range is.UsedBy {
+				if !slices.Contains(used, node) {
+					e := tokenEvent(cluster.EventTokenUsed, is, fmt.Sprintf("used by %s; %d more may use it", d.name(node), is.Uses))
+					e.Node = node
+					d.add(partToken, is.Revision, e)
 				}
 			}
 		})

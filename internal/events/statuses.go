@@ -48,8 +48,10 @@ func (d *differ) status(was, is *cluster.Status) {
 		was = &cluster.Status{}
 	}
 	if is.Failed() {
-		d.failure(was, is)
-	} else if kind, what, how := course(was, is); kind != "" {
+		d.failure(was, is) // which is the problem
+		return
+	}
+	if kind, what, how := course(was, is); kind != "" {
 		d.add(partStatus, is.Revision, d.statusEvent(kind, is, what, how))
 	}
 	if is.Problem != "" && is.Problem != was.Problem {

@@ -214,20 +214,28 @@ func (m *Mirror) Age() time.Duration {
 // Wait blocks until there is a snapshot of a revision later than after. It
 // returns ErrEnded if there will be none.
 func (m *Mirror) Wait(ctx context.Context, after cluster.Revision) (*cluster.State, error) {
+	if err := m.Past(ctx, after); err != nil {
+		return nil, err
+	}
+	return m.State(), nil
+}
+
+// Past blocks as Wait does, and makes no snapshot: that is for who takes one
+// only after more has come.
+func (m *Mirror) Past(ctx context.Context, after cluster.Revision) error {
 	for {
 		m.mu.Lock()
-		advanced := m.advanced
-		if m.revision > after {
-			defer m.mu.Unlock()
-			return m.stateLocked(), nil
-		}
+		advanced, past := m.advanced, m.revision > after
 		m.mu.Unlock()
+		if past {
+			return nil
+		}
 		select {
 		case <-advanced:
 		case <-m.ended:
-			return nil, ErrEnded
+			return ErrEnded
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return ctx.Err()
 		}
 	}
 }

@@ -33,8 +33,8 @@ const (
 type Mirror interface {
 	// State returns the newest snapshot, nil before there is one.
 	State() *cluster.State
-	// Wait blocks until there is one later than a revision.
-	Wait(ctx context.Context, after cluster.Revision) (*cluster.State, error)
+	// Past blocks until there is one later than a revision.
+	Past(ctx context.Context, after cluster.Revision) error
 	// Age is the time since the last sign that the copy is current.
 	Age() time.Duration
 }
@@ -78,7 +78,7 @@ func (r *Recorder) step(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, quiet)
 	defer cancel()
-	if _, err := r.deps.Mirror.Wait(ctx, seen); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+	if err := r.deps.Mirror.Past(ctx, seen); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	return nil
