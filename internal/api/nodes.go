@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"argosy/internal/api/wire"
@@ -55,30 +57,43 @@ const (
 )
 
 func (s *Server) patchNode(ctx context.Context, in *patchInput) (*body[wire.NodeView], error) {
+	if err := s.label(ctx, map[cluster.NodeID]map[string]string{in.ID: in.Body.Labels}); err != nil {
+		return nil, problemOf(err)
+	}
+	return s.getNode(ctx, &nodeInput{in.ID})
+}
+
+// label changes labels of several nodes in one transaction.
+func (s *Server) label(ctx context.Context, patch map[cluster.NodeID]map[string]string) error {
+	if len(patch) > store.TxnOpsMax {
+		return cluster.Errorf(cluster.Invalid, "labels of %d nodes in one request; the limit is %d", len(patch), store.TxnOpsMax)
+	}
 	state, err := s.state()
 	if err != nil {
-		return nil, problemOf(err)
+		return err
 	}
-	n, ok := findNode(state, in.ID)
-	if !ok {
-		return nil, problemOf(noNode(in.ID))
+	var txn store.Txn
+	for _, id := range slices.Sorted(maps.Keys(patch)) {
+		n, ok := findNode(state, id)
+		if !ok {
+			return noNode(id)
+		}
+		node := n.Node
+		if node.Labels, err = patchLabels(n, patch[id]); err != nil {
+			return err
+		}
+		txn.If = append(txn.If, store.ChangedAt(store.NodeKey(id), n.Node.Revision))
+		txn.Then = append(txn.Then, store.PutNode(node))
 	}
-	node := n.Node
-	if node.Labels, err = patchLabels(n, in.Body.Labels); err != nil {
-		return nil, problemOf(err)
-	}
-	rev, ok, err := s.commit(ctx, store.Txn{
-		If:   []store.Cond{store.ChangedAt(store.NodeKey(in.ID), n.Node.Revision)},
-		Then: []store.Op{store.PutNode(node)},
-	})
+	rev, ok, err := s.commit(ctx, txn)
 	if err == nil && !ok {
-		err = cluster.Errorf(cluster.Conflict, "node %s was changed by somebody else at the same time", in.ID).WithHint("try again")
+		err = cluster.Errorf(cluster.Conflict, "a node was changed by somebody else at the same time").WithHint("try again")
 	}
 	if err != nil {
-		return nil, problemOf(err)
+		return err
 	}
 	s.settle(ctx, rev)
-	return s.getNode(ctx, &nodeInput{in.ID})
+	return nil
 }
 
 // patchLabels applies a patch: an empty value removes a label, also one that

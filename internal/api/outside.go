@@ -34,10 +34,9 @@ func NewUnformed(deps UnformedDeps) http.Handler {
 	mux.HandleFunc("POST "+wire.PathInit, forming(deps.Init))
 	mux.HandleFunc("POST "+wire.PathJoin, forming(deps.Join))
 	mux.HandleFunc("POST "+wire.PathReset, func(w http.ResponseWriter, r *http.Request) { servePart(w, r, deps.Reset) })
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		writeProblem(w, cluster.Errorf(cluster.Unavailable, "this node is in no cluster").WithHint("argosy init, or argosy join TOKEN"))
-	})
-	return mux
+	unformed := cluster.Errorf(cluster.Unavailable, "this node is in no cluster").WithHint("argosy init, or argosy join TOKEN")
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { writeProblem(w, unformed) })
+	return refuseFleet(mux, unformed)
 }
 
 // NewStarting serves the unix socket of a node of a cluster until its daemon
@@ -51,10 +50,9 @@ func NewStarting(self cluster.NodeID, own cluster.Cluster, reset func(context.Co
 	})
 	mux.HandleFunc("POST "+wire.PathReset, func(w http.ResponseWriter, r *http.Request) { servePart(w, r, reset) })
 	refuseForming(mux, func() cluster.ID { return own.ID })
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		writeProblem(w, cluster.Errorf(cluster.Unavailable, starting).WithHint("try again in a moment; if that lasts: are the other servers up?"))
-	})
-	return local(mux)
+	later := cluster.Errorf(cluster.Unavailable, starting).WithHint("try again in a moment; if that lasts: are the other servers up?")
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { writeProblem(w, later) })
+	return refuseFleet(local(mux), later)
 }
 
 // NewUnformedRemote serves the network port of a node that waits for its
@@ -164,7 +162,7 @@ func NewWorker(deps WorkerDeps) http.Handler {
 			writeProblem(w, err)
 		}
 	})
-	return local(mux)
+	return refuseFleet(local(mux), refusal(pki.Caller{Kind: pki.Node, Node: deps.Self}))
 }
 
 // workerStatus shows a server's page; without a server, what the node knows.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"argosy/internal/api/client"
+	"argosy/internal/api/fleetv1"
 	"argosy/internal/api/wire"
 	"argosy/internal/cluster"
 	"argosy/internal/events/ring"
@@ -75,7 +76,9 @@ func NewServer(deps Deps) *Server {
 func (s *Server) Handler() http.Handler { return identify(s.routes()) }
 
 // Local serves the unix socket: whoever may open it is root on a server.
-func (s *Server) Local() http.Handler { return local(s.routes()) }
+func (s *Server) Local() http.Handler {
+	return withFleet(local(s.routes()), fleetv1.New(fleetOps{s}, statusOf))
+}
 
 // identify establishes the caller from the TLS session.
 func identify(next http.Handler) http.Handler {

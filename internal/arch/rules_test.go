@@ -16,7 +16,7 @@ var floors = []struct {
 		"store/memstore", "store/etcdstore", "store/storetest", "systemd/bus", "systemd/systemdtest",
 		"etcd", "pki", "hostnet", "mirror", "specs", "events/ring",
 	}},
-	{"client", []string{"api/client"}},
+	{"client", []string{"api/client", "api/fleetv1"}},
 	{"services", []string{"engine", "agent", "permit", "api", "events/recorder"}},
 	{"assembly", []string{"node"}},
 	{"front", []string{"lab", "lab/labtest", "sim", "cli/contexts", "cli/table", "cli/waiter"}},

@@ -92,6 +92,18 @@ func (f *File) Assignments(section string) []Assignment {
 	return all
 }
 
+// All returns every assignment of the file as written, resets included, in the
+// order of the file.
+func (f *File) All() []Assignment {
+	var all []Assignment
+	for _, it := range f.items {
+		if it.kind == assignment {
+			all = append(all, Assignment{Section: it.section, Key: it.key, Value: it.value, Line: it.line})
+		}
+	}
+	return all
+}
+
 // Lookup returns the assignments of a key that are in force: an empty
 // assignment resets the list, as in systemd. Keys are case-sensitive.
 func (f *File) Lookup(section, key string) []Assignment {
