@@ -43,6 +43,9 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = s.checkSubjects(filter)
 	}
+	if err == nil && follow && s.Events.Read(0).Closed {
+		err = cluster.Errorf(cluster.Unavailable, "this server is stopping, and sees nothing any more").WithHint("try again in a moment")
+	}
 	if err != nil {
 		writeProblem(w, err)
 		return

@@ -123,6 +123,9 @@ func TestAFollowedStreamTellsWhatComesAndThatItLives(t *testing.T) {
 		if !s.over() {
 			t.Error("a server that is none any more must end its streams")
 		}
+		if _, _, again := eventsOf(b, "?follow=true"); again.status != http.StatusServiceUnavailable {
+			t.Errorf("and begin no new ones: %d", again.status)
+		}
 	})
 }
 
