@@ -14,6 +14,11 @@ func RandomFiles() map[string]string {
 		"db@.service":   service + "[X-Fleet]\nConflicts=db@*\n",
 		"watch.service": service + "[X-Fleet]\nGlobal=true\n",
 		"bad.service":   "[Service]\nExecStart=/bin/false\n",
+		"sick.service":  "[Unit]\nStartLimitBurst=2\n[Service]\nExecStart=/bin/false\nRestart=on-failure\n",
+		// The nodes of the simulation have two CPUs each.
+		"big@.service":  service + "[X-Argosy]\nCPU=1\nPriority=%i\n",
+		"near.service":  service + "[X-Argosy]\nNear=web@*.service\nAway=db@*.service\n",
+		"heir@.service": service + "[X-Fleet]\nReplaces=web@%i.service\n",
 	}
 }
 
@@ -25,8 +30,8 @@ func RandomScript(seed uint64, nodes, steps int) string {
 	var b strings.Builder
 	say := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	say("cluster %d", nodes)
-	say("submit watch.service bad.service")
-	say("start watch.service bad.service")
+	say("submit watch.service bad.service sick.service near.service")
+	say("start watch.service bad.service sick.service near.service")
 	for i := range nodes {
 		say("submit web@%d.service", i)
 		say("start web@%d.service", i)
@@ -52,8 +57,15 @@ func RandomScript(seed uint64, nodes, steps int) string {
 func randomStep(r *rand.Rand, nodes int) string {
 	node := func() string { return fmt.Sprintf("node-%d", 1+r.IntN(nodes)) }
 	unit := fmt.Sprintf("web@%d.service", r.IntN(nodes))
-	if r.IntN(4) == 0 {
+	switch r.IntN(8) {
+	case 0, 1:
 		unit = fmt.Sprintf("db@%d.service", r.IntN(5))
+	case 2:
+		unit = fmt.Sprintf("big@%d.service", r.IntN(2*nodes))
+	case 3:
+		unit = fmt.Sprintf("heir@%d.service", r.IntN(nodes))
+	case 4:
+		unit = []string{"near.service", "sick.service"}[r.IntN(2)]
 	}
 	switch r.IntN(18) {
 	case 0, 1:

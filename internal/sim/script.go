@@ -156,6 +156,7 @@ func verbs() map[string]verb {
 		"heal":        func(s *Script, _ []string) error { return s.world.Heal() },
 		"pause":       func(s *Script, a []string) error { return s.world.Pause(a[0], true) },
 		"resume":      (*Script).resume,      // resume NODE|all
+		"doom":        (*Script).doom,        // doom NODE COMMITS before|after: it falls silent at that commit
 		"slow":        (*Script).slow,        // slow NODE TIME
 		"lossy":       (*Script).lossy,       // lossy NODE SHARE
 		"daemon":      (*Script).daemon,      // daemon NODE|all: restarts it
@@ -497,6 +498,14 @@ func (s *Script) cut(args []string) error {
 		return err
 	}
 	return s.world.Cut(to, from)
+}
+
+func (s *Script) doom(args []string) error {
+	commits, err := strconv.ParseInt(args[1], 10, 64)
+	if err != nil {
+		return err
+	}
+	return s.world.Doom(args[0], commits, args[2] == "after")
 }
 
 func (s *Script) slow(args []string) error {

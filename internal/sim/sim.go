@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"argosy/internal/agent"
@@ -70,7 +71,18 @@ type machine struct {
 	boot    int
 	up      bool
 	stop    func() // nil: the daemon does not run
+	doom    atomic.Pointer[doom]
 }
+
+// doom is how a server's node ends: with one of its commits, before that is
+// stored or after.
+type doom struct {
+	left  atomic.Int64
+	after bool
+}
+
+// strikes reports whether this is the commit.
+func (d *doom) strikes() bool { return d != nil && d.left.Add(-1) == 0 }
 
 func (m *machine) host() string { return m.address.String() }
 
@@ -274,6 +286,13 @@ func (s *Sim) halt(m *machine) {
 // server can talk with a majority of the servers, itself included.
 func (s *Sim) storeFault(m *machine) memstore.Fault {
 	return func(ctx context.Context, operation string) memstore.Outcome {
+		if d := m.doom.Load(); operation == "commit" && d.strikes() {
+			s.net.SetPower(m.host(), false)
+			if d.after {
+				return memstore.LoseReply
+			}
+			return memstore.Refuse
+		}
 		ok, changed := s.quorate(m)
 		waited := false
 		for !ok {
@@ -345,6 +364,7 @@ func (s *Sim) Power(name string, on bool) error {
 		return err
 	}
 	m.up = on
+	m.doom.Store(nil)
 	if !on {
 		s.net.SetPower(m.host(), false)
 		s.halt(m)
@@ -377,6 +397,18 @@ func (s *Sim) Cut(from, to string) error {
 
 // Heal implements World.
 func (s *Sim) Heal() error { s.net.Heal(); return nil }
+
+// Doom has a server's node fall silent at one of the next commits of its server;
+// Power then does the rest.
+func (s *Sim) Doom(name string, commits int64, after bool) error {
+	m, err := s.machine(name)
+	if err == nil {
+		d := &doom{after: after}
+		d.left.Store(commits)
+		m.doom.Store(d)
+	}
+	return err
+}
 
 // Pause implements World.
 func (s *Sim) Pause(name string, paused bool) error {

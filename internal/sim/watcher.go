@@ -8,6 +8,7 @@ import (
 	"argosy/internal/audit"
 	"argosy/internal/cluster"
 	"argosy/internal/mirror"
+	"argosy/internal/specs"
 )
 
 // watcher checks the invariants at every revision of the store that it sees.
@@ -35,6 +36,7 @@ func (w *watcher) current() *cluster.State { return w.mirror.State() }
 
 func (w *watcher) run(ctx context.Context) {
 	var before *cluster.State
+	var cache specs.Cache
 	for {
 		after := cluster.Revision(0)
 		if before != nil {
@@ -44,7 +46,7 @@ func (w *watcher) run(ctx context.Context) {
 		if err != nil {
 			return
 		}
-		w.note(state.Revision, audit.Lasting(audit.Check(state)))
+		w.note(state.Revision, audit.Lasting(audit.CheckWith(state, cache.Of)))
 		if before != nil {
 			w.note(state.Revision, audit.CheckStep(before, state))
 		}

@@ -41,6 +41,9 @@ type World interface {
 	// Heal undoes every cut, slow and lossy line.
 	Heal() error
 	Pause(node string, paused bool) error
+	// Doom ends a server's node at one of its server's next commits, before or
+	// after that is stored.
+	Doom(node string, commits int64, after bool) error
 	Slow(node string, by time.Duration) error
 	Lose(node string, share float64) error
 	// RestartDaemon restarts the node's daemon, and its server if it is one.

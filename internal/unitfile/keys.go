@@ -45,6 +45,21 @@ const (
 	keySpread   = "Spread"
 )
 
+// legacy returns the older spellings of an option of [X-Fleet] that still count.
+func legacy(name string) []string {
+	switch name {
+	case keyConflicts:
+		return []string{"X-Conflicts"}
+	case keyMachineID:
+		return []string{"X-ConditionMachineID", "X-ConditionMachineBootID"}
+	case keyMachineMetadata:
+		return []string{"X-ConditionMachineMetadata"}
+	case keyMachineOf:
+		return []string{"X-ConditionMachineOf"}
+	}
+	return nil
+}
+
 // Keys returns the options that the cluster reads, by section and name. Only
 // what this version obeys is listed; what is not listed is refused in
 // [X-Argosy].
@@ -53,7 +68,7 @@ func Keys() []Key { return append(fleetKeys(), argosyKeys()...) }
 func fleetKeys() []Key {
 	return []Key{
 		{
-			Section: SectionFleet, Name: keyConflicts, Legacy: []string{"X-Conflicts"}, Form: "web@*.service db.service",
+			Section: SectionFleet, Name: keyConflicts, Legacy: legacy(keyConflicts), Form: "web@*.service db.service",
 			Meaning: "Globs of unit names that must not be on the same node. It holds both ways, whichever of the two says it; " +
 				"a unit's own name does not count, so that a template can spread its instances.",
 		},
@@ -62,15 +77,15 @@ func fleetKeys() []Key {
 			Meaning: "Run a copy on every node that MachineMetadata= and Conflicts= allow, nodes that join later included.",
 		},
 		{
-			Section: SectionFleet, Name: keyMachineID, Legacy: []string{"X-ConditionMachineID", "X-ConditionMachineBootID"}, Form: "2ed91b85",
+			Section: SectionFleet, Name: keyMachineID, Legacy: legacy(keyMachineID), Form: "2ed91b85",
 			Meaning: "The one node that may run the unit: the 32 digits of its ID, or the first 8. Only the first value counts.",
 		},
 		{
-			Section: SectionFleet, Name: keyMachineMetadata, Legacy: []string{"X-ConditionMachineMetadata"}, Form: `"region=eu" "disk=ssd"`,
+			Section: SectionFleet, Name: keyMachineMetadata, Legacy: legacy(keyMachineMetadata), Form: `"region=eu" "disk=ssd"`,
 			Meaning: "Labels that the node must have. Several values of one key: any of them; several keys: all of them.",
 		},
 		{
-			Section: SectionFleet, Name: keyMachineOf, Legacy: []string{"X-ConditionMachineOf"}, Form: "db.service",
+			Section: SectionFleet, Name: keyMachineOf, Legacy: legacy(keyMachineOf), Form: "db.service",
 			Meaning: "Units that must be placed on the same node, all of them. The unit follows when they move.",
 		},
 		{

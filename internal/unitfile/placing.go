@@ -120,9 +120,8 @@ type word struct {
 // words returns the words of an option: those of its legacy spellings as well,
 // which fleet simply added, except for MachineID (see there).
 func (o *options) words(name string) []word {
-	key, _ := findKey(SectionFleet, name)
 	var all []word
-	for _, spelling := range append([]string{key.Name}, key.Legacy...) {
+	for _, spelling := range append([]string{name}, legacy(name)...) {
 		for _, a := range o.file.Lookup(SectionFleet, spelling) {
 			all = append(all, o.split(spelling, a)...)
 		}

@@ -111,6 +111,11 @@ func (w *world) Pause(name string, paused bool) error {
 	return nil
 }
 
+// Doom is for the simulator: nobody can end a lab node between two instructions.
+func (w *world) Doom(string, int64, bool) error {
+	return cluster.Errorf(cluster.Invalid, "a lab cannot end a node at a commit")
+}
+
 // Slow and lossy lines are for the simulator's random runs.
 func (w *world) Slow(string, time.Duration) error {
 	return cluster.Errorf(cluster.Invalid, "a lab has no slow lines")
