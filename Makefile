@@ -37,7 +37,7 @@ test: ## every test, the ones on real lab nodes included (root)
 	@tools/require.sh root go lab
 	@$(MAKE) -s build
 	$(GO) vet ./...
-	$(GO) test -timeout 20m ./internal/... ./cmd/... ./test/mutants
+	ARGOSY_SEEDS=1000 $(GO) test -timeout 20m ./internal/... ./cmd/... ./test/mutants
 	$(GO) test -count 1 -parallel 3 -timeout 30m ./test/lab
 
 unit: ## the tests that need neither root nor nodes

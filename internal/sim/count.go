@@ -42,6 +42,25 @@ func Misplaced(state *cluster.State, machines []Machine) []string {
 			wrong = append(wrong, fmt.Sprintf("%s runs on %v and should run on %v", name, running[name], want[name]))
 		}
 	}
+	return append(wrong, stale(state)...)
+}
+
+// stale returns what nodes say of units that are not there any more, or that
+// have another text or another life by now.
+func stale(state *cluster.State) []string {
+	units := map[cluster.UnitName]cluster.Unit{}
+	for _, u := range state.Units {
+		units[u.Name] = u
+	}
+	var wrong []string
+	for _, s := range state.Statuses {
+		switch u, exists := units[s.Unit]; {
+		case !exists:
+			wrong = append(wrong, fmt.Sprintf("%s was destroyed, and a record of it on %s is left", s.Unit, s.Node.Short()))
+		case s.UID != u.UID || s.Hash != u.Hash && s.Active == "active":
+			wrong = append(wrong, fmt.Sprintf("%s is on %s as it was before it was changed or submitted again", s.Unit, s.Node.Short()))
+		}
+	}
 	return wrong
 }
 

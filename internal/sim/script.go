@@ -134,7 +134,7 @@ type verb func(s *Script, args []string) error
 func verbs() map[string]verb {
 	return map[string]verb{
 		"cluster":     (*Script).cluster, // cluster N
-		"submit":      (*Script).submit,  // submit FILE…
+		"submit":      (*Script).submit,  // submit FILE|UNIT=FILE…
 		"start":       desire(cluster.Launched),
 		"load":        desire(cluster.Loaded),
 		"stop":        desire(cluster.Loaded),
@@ -228,13 +228,17 @@ func (s *Script) write(ask func(context.Context) error) error {
 
 func (s *Script) submit(args []string) error {
 	var req wire.SubmitRequest
-	for _, name := range args {
-		text, ok := s.Files[name]
+	for _, arg := range args {
+		name, file, given := strings.Cut(arg, "=")
+		if !given {
+			file = name
+		}
+		text, ok := s.Files[file]
 		if !ok { // an instance is made from its template, as the command line does it
 			text, ok = s.Files[string(cluster.UnitName(name).Template())]
 		}
 		if !ok {
-			return fmt.Errorf("the script has no file %s", name)
+			return fmt.Errorf("the script has no file %s", file)
 		}
 		req.Units = append(req.Units, wire.SubmitUnit{Name: cluster.UnitName(name), Text: text})
 	}
