@@ -27,6 +27,7 @@ func TestPlacing(t *testing.T) {
 		{"instances go round the zones, and wishes are kept where they can be", zones},
 		{"a template is scaled", scale},
 		{"what replaces a unit takes its place", replacement},
+		{"units of every type run, and what a node does not support says so", everyType},
 		{"three hundred units that fail delay nobody", manyFail},
 	} {
 		ok := t.Run(sub.name, func(t *testing.T) { sub.test(w.Sub(t)) })
@@ -229,6 +230,38 @@ func replacement(w *labtest.World) {
 	w.Refused(1, "goes round in a circle", "submit",
 		w.File("a.service", labtest.Marked("a", "[X-Fleet]\nMachineOf=b.service\n")),
 		w.File("b.service", labtest.Marked("b", "[X-Fleet]\nMachineOf=a.service\n")))
+}
+
+// everyType starts units of each type. Lab nodes have no autofs and no swap:
+// what such a unit then says must be clear.
+func everyType(w *labtest.World) {
+	beside := func(name string) string { return labtest.Marked("argosy-type", "[X-Fleet]\nMachineOf="+name+"\n") }
+	w.OK(1, "load", "--no-block",
+		w.File("ear.service", beside("ear.socket")), w.File("clock.service", beside("clock.timer")),
+		w.File("eye.service", beside("eye.path")), w.File("mnt-auto.mount", "[Mount]\nWhat=tmpfs\nWhere=/mnt/auto\nType=tmpfs\n"))
+	w.OK(1, "start",
+		w.File("ear.socket", "[Socket]\nListenStream=/run/ear.sock\n"), w.File("clock.timer", "[Timer]\nOnActiveSec=1h\n"),
+		w.File("eye.path", "[Path]\nPathExists=/nonexistent\n"), w.File("mnt-here.mount", "[Mount]\nWhat=tmpfs\nWhere=/mnt/here\nType=tmpfs\n"),
+		w.File("stage.target", "[Unit]\nDescription=a stage\n"), w.File("share.slice", "[Slice]\nMemoryMax=1G\n"))
+	for _, pair := range [][2]cluster.UnitName{{"ear.socket", "ear.service"}, {"clock.timer", "clock.service"}, {"eye.path", "eye.service"}} {
+		u, err := w.Unit(1, pair[1])
+		if err != nil || u.Placement == nil || len(u.Placement.Nodes) != 1 {
+			w.T.Errorf("%s: %v %+v", pair[1], err, u.Placement)
+			continue
+		}
+		if on := w.WaitActive(1, pair[0], 5*time.Second); on != w.Number(u.Placement.Nodes[0]) {
+			w.T.Errorf("%s is on node-%d, its service is not", pair[0], on)
+		}
+	}
+	w.Refused(1, "unsupported", "start", w.File("mnt-auto.automount", "[Automount]\nWhere=/mnt/auto\n"))
+	w.Refused(1, "swap", "start", "--wait-timeout", "10s", w.File("var-swapfile.swap", "[Swap]\nWhat=/var/swapfile\n"))
+	w.OK(1, "destroy", "ear.socket", "ear.service", "clock.timer", "clock.service", "eye.path", "eye.service",
+		"mnt-auto.mount", "mnt-auto.automount", "mnt-here.mount", "stage.target", "share.slice", "var-swapfile.swap")
+	for i := 1; i <= 3; i++ {
+		if r := w.In(i, "find", "/run/argosy/units", "-type", "f"); strings.TrimSpace(r.Out) != "" {
+			w.T.Errorf("node-%d still has %s", i, r.Out)
+		}
+	}
 }
 
 func manyFail(w *labtest.World) {

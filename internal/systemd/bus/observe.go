@@ -76,8 +76,13 @@ func sortUnits(units []systemd.Unit) []systemd.Unit {
 // that went away between the listing and the reading is not-found.
 func (b *Bus) details(ctx context.Context, conn *dbus.Conn, path dbus.ObjectPath, u *systemd.Unit) error {
 	r := reader{ctx: ctx, object: conn.Object(busName, path)}
-	u.Ours = b.files.owns(r.text(unitIface, "FragmentPath"))
+	fragment := r.text(unitIface, "FragmentPath")
+	u.Ours = b.files.owns(fragment)
 	if !u.Ours {
+		// systemd makes a slice of any name that it is asked for.
+		if fragment == "" && u.Name.Type() == "slice" && u.Active == "inactive" {
+			u.Load = "not-found"
+		}
 		return r.result(u)
 	}
 	u.Stale = r.flag(unitIface, "NeedDaemonReload") || u.FileHash == ""
