@@ -396,6 +396,32 @@ func TestTransientTroubleIsTriedAgain(t *testing.T) {
 	})
 }
 
+// A unit that is started again and again has its node report it now and then,
+// not each time; what it comes to is told all the same.
+func TestARestlessUnitIsReportedNowAndThen(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.start()
+		m.hub.assign("calm.service", daemon)
+		m.hub.assign("flap.service", "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/false\nRestart=always\nRestartSec=50ms\n")
+		m.pass(30 * time.Second)
+		before := m.hub.reported()
+		m.pass(time.Minute)
+		if n := m.hub.reported() - before; n < 20 || n > 40 {
+			t.Errorf("%d updates in a minute of a unit that restarts 20 times a second", n)
+		}
+		m.hub.assign("flap.service", daemon)
+		m.pass(5 * time.Second)
+		if s := m.status("flap.service"); s.Active != "active" {
+			t.Errorf("its last status is not told: %+v", s)
+		}
+		m.hub.assign("other.service", daemon)
+		m.pass(time.Second)
+		if s := m.status("other.service"); s.Active != "active" {
+			t.Errorf("another's status is late: %+v", s)
+		}
+	})
+}
+
 func TestANameOfTheHostIsNeverTouched(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *machine) {
 		m.fake.AddHost("ssh.service", daemon)

@@ -126,6 +126,13 @@ func (h *hub) Report(_ context.Context, r cluster.Report) error {
 	return nil
 }
 
+// reported returns how many updates of statuses have come.
+func (h *hub) reported() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.updates
+}
+
 func (h *hub) Statuses(_ context.Context, u wire.StatusUpdate) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

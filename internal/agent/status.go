@@ -36,12 +36,14 @@ type publisher struct {
 	full    bool
 	now     map[cluster.UnitName]cluster.Status
 	changed map[cluster.UnitName]bool
+	often   restless
 }
 
 func newPublisher(a *Agent) *publisher {
 	p := &publisher{
 		a: a, pace: loop.Pace{Every: gatherMin}, full: true,
 		now: map[cluster.UnitName]cluster.Status{}, changed: map[cluster.UnitName]bool{},
+		often: restless{},
 	}
 	p.loop = loop.New("status", a.log, p.step)
 	return p
@@ -108,11 +110,11 @@ func (p *publisher) step(ctx context.Context) (time.Duration, error) {
 	if err := p.pace.Wait(ctx); err != nil {
 		return 0, err
 	}
-	update, due := p.take()
-	if !due {
-		return loop.Never, nil
-	}
 	began := time.Now()
+	update, due, again := p.take(began)
+	if !due {
+		return again, nil
+	}
 	call, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	err := p.a.deps.Uplink.Statuses(call, update)
@@ -120,15 +122,16 @@ func (p *publisher) step(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		p.resend() // what arrived of it is not known
 	}
-	return loop.Never, err
+	return again, err
 }
 
-// take returns what is due and notes it as sent.
-func (p *publisher) take() (update wire.StatusUpdate, due bool) {
+// take returns what is due and notes it as sent, and says when more is.
+func (p *publisher) take(now time.Time) (update wire.StatusUpdate, due bool, again time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	again = loop.Never
 	if !p.ready || !p.full && len(p.changed) == 0 {
-		return update, false
+		return update, false, again
 	}
 	update.Full = p.full
 	names := slices.Sorted(maps.Keys(p.changed))
@@ -136,15 +139,24 @@ func (p *publisher) take() (update wire.StatusUpdate, due bool) {
 		names = slices.Sorted(maps.Keys(p.now))
 	}
 	for _, name := range names {
-		if s, ok := p.now[name]; ok {
+		s, here := p.now[name]
+		if wait := p.often.wait(name, now); here && wait > 0 && !p.full {
+			again = min(again, wait)
+			continue
+		}
+		delete(p.changed, name)
+		if here {
+			p.often.published(name, now)
 			update.Put = append(update.Put, s)
 		} else {
 			update.Gone = append(update.Gone, name)
 		}
 	}
+	if p.full {
+		clear(p.changed)
+	}
 	p.full = false
-	clear(p.changed)
-	return update, true
+	return update, update.Full || len(update.Put)+len(update.Gone) > 0, again
 }
 
 // statusOf says what is true of a unit: systemd's words, and the assignment

@@ -218,10 +218,14 @@ func (f *Fake) begin(u *unit, job chan string) {
 // seconds, systemd's default).
 func (f *Fake) limited(u *unit) bool {
 	now := time.Now()
-	for len(u.starts) > 0 && now.Sub(u.starts[0]) > 10*time.Second {
+	for len(u.starts) > 0 && now.Sub(u.starts[0]) > u.span("StartLimitIntervalSec", 10*time.Second) {
 		u.starts = u.starts[1:]
 	}
-	if len(u.starts) >= 5 {
+	most, err := strconv.Atoi(u.settings["StartLimitBurst"])
+	if err != nil {
+		most = 5
+	}
+	if len(u.starts) >= most && u.settings["StartLimitIntervalSec"] != "0" {
 		return true
 	}
 	u.starts = append(u.starts, now)
