@@ -38,6 +38,50 @@ func TestTheReferenceIsWhatTheHelpSays(t *testing.T) {
 	}
 }
 
+func TestTheReferenceOfUnitKeysIsCurrent(t *testing.T) {
+	path := filepath.Join("..", "..", "docs", "reference", "unit-keys.md")
+	got := unitKeysPage()
+	if os.Getenv(update) != "" {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("docs/reference/unit-keys.md is old; %s=1 go test ./internal/cli writes it anew\n%s", update, diff)
+	}
+}
+
+// unitKeysPage is the help on unit keys as a page.
+func unitKeysPage() string {
+	var text strings.Builder
+	text.WriteString(`# Keys of unit files
+
+What the cluster reads of a unit file; systemd ignores these sections and reads all others. ` + "`argosy help unit-keys`" + ` says
+the same. Specifiers ` + "`%n %N %p %P %i %I %j %J %%`" + ` are expanded. Each key is checked when the unit is submitted: what cannot
+be read, or cannot be obeyed together, is refused with file, line, reason and hint; an unknown key of [X-Argosy] is an
+error, one of [X-Fleet] a warning, as it was.
+
+This page is generated (` + "`make docs`" + `).
+`)
+	section := ""
+	for _, key := range unitfile.Keys() {
+		if key.Section != section {
+			section = key.Section
+			text.WriteString("\n## [" + section + "]\n\n| key | for instance | meaning |\n|---|---|---|\n")
+		}
+		meaning := key.Meaning
+		if len(key.Legacy) > 0 {
+			meaning += " Older spellings: `" + strings.Join(key.Legacy, "=`, `") + "=`."
+		}
+		text.WriteString("| `" + key.Name + "=` | `" + strings.ReplaceAll(key.Form, "|", "\\|") + "` | " + meaning + " |\n")
+	}
+	return text.String()
+}
+
 // everyVerb returns all commands that do something, by their paths.
 func everyVerb(t *testing.T) map[string]*cobra.Command {
 	t.Helper()

@@ -25,6 +25,7 @@ func TestPlacing(t *testing.T) {
 		{"no node is promised to more than it has", promises},
 		{"who is more important finds room", priority},
 		{"instances go round the zones, and wishes are kept where they can be", zones},
+		{"labels are live: who may run somewhere now does, who may not any more leaves", labels},
 		{"a template is scaled", scale},
 		{"what replaces a unit takes its place", replacement},
 		{"units of every type run, and what a node does not support says so", everyType},
@@ -193,6 +194,29 @@ func zones(w *labtest.World) {
 	for i := 1; i <= 3; i++ {
 		w.OK(1, "node", "label", fmt.Sprintf("node-%d", i), "zone-")
 	}
+}
+
+func labels(w *labtest.World) {
+	w.OK(1, "start", "--no-block", w.File("picky.service", labtest.Marked("argosy-label", "[X-Argosy]\nRequire=gpu, tier in (a, b)\n")))
+	pending(w, "picky.service", "0 of 3 nodes: 3 do not meet gpu")
+	w.OK(1, "node", "label", "node-1", "gpu=1", "tier=c")
+	pending(w, "picky.service", "0 of 3 nodes: 2 do not meet gpu, 1 does not meet tier in (a, b)")
+	w.OK(1, "node", "label", "node-1", "tier=b")
+	if on := w.WaitActive(2, "picky.service", 2*time.Second); on != 1 {
+		w.T.Errorf("it runs on node-%d", on)
+	}
+	w.OK(1, "node", "label", "node-3", "gpu=1", "tier=a")
+	w.OK(1, "node", "label", "node-1", "gpu-")
+	w.Wait(5*time.Second, "picky.service on node-3", func() string {
+		if on := w.WaitActive(2, "picky.service", 5*time.Second); on != 3 {
+			return fmt.Sprintf("on node-%d", on)
+		}
+		return ""
+	})
+	w.WaitCount("argosy-label", 1, 5*time.Second)
+	w.OK(1, "destroy", "picky.service")
+	w.OK(1, "node", "label", "node-1", "tier-")
+	w.OK(1, "node", "label", "node-3", "gpu-", "tier-")
 }
 
 func scale(w *labtest.World) {
