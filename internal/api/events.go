@@ -39,13 +39,7 @@ func eventQuery(values url.Values, now time.Time) (f events.Filter, follow bool,
 // asked for, what happens. A reader that has messages up to a revision goes on
 // after it.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
-	filter, follow, err := eventQuery(r.URL.Query(), time.Now())
-	if err == nil {
-		err = s.checkSubjects(filter)
-	}
-	if err == nil && follow && s.Events.Read(0).Closed {
-		err = cluster.Errorf(cluster.Unavailable, "this server is stopping, and sees nothing any more").WithHint("try again in a moment")
-	}
+	filter, follow, err := s.eventsWanted(r.URL.Query())
 	if err != nil {
 		writeProblem(w, err)
 		return
@@ -55,13 +49,12 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	for position := int64(0); ; {
 		batch := s.Events.Read(position)
 		position = batch.Next
-		for i := range batch.Events {
-			if e := batch.Events[i]; filter.Wants(e) {
-				if out.send(wire.EventMessage{Event: &e, Revision: e.Revision - 1}) != nil {
-					return
-				}
-				sent = time.Now()
-			}
+		told, err := tell(out, filter, batch.Events)
+		if err != nil {
+			return
+		}
+		if told {
+			sent = time.Now()
 		}
 		if len(batch.Events) > 0 {
 			continue // only after the last of them is all of a revision told
@@ -77,6 +70,33 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+// eventsWanted reads a request, and refuses one that can have no answer.
+func (s *Server) eventsWanted(values url.Values) (filter events.Filter, follow bool, err error) {
+	if filter, follow, err = eventQuery(values, time.Now()); err != nil {
+		return filter, follow, err
+	}
+	if err := s.checkSubjects(filter); err != nil {
+		return filter, follow, err
+	}
+	if follow && s.Events.Read(0).Closed {
+		return filter, follow, cluster.Errorf(cluster.Unavailable, "this server is stopping, and sees nothing any more").WithHint("try again in a moment")
+	}
+	return filter, follow, nil
+}
+
+// tell sends those of some events that are wanted, and reports whether any was.
+func tell(out streamWriter, filter events.Filter, all []cluster.Event) (told bool, err error) {
+	for i := range all {
+		if e := all[i]; filter.Wants(e) {
+			if err := out.send(wire.EventMessage{Event: &e, Revision: e.Revision - 1}); err != nil {
+				return told, err
+			}
+			told = true
+		}
+	}
+	return told, nil
 }
 
 // await returns when there is more, or after streamAlive; false if the reader

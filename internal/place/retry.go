@@ -56,7 +56,7 @@ func (p *pass) findFailures() {
 func (u *unit) mayRetry(s *cluster.Status) bool {
 	return u.spec.Restarts && !u.spec.Global && u.Desired == cluster.Launched &&
 		u.old != nil && u.old.On(s.Node) && s.UID == u.UID && s.Hash == u.Hash &&
-		s.Epoch == u.old.Epoch && s.Restarts == u.Unit.Restarts+u.old.Tries() &&
+		s.Epoch == u.old.Epoch && s.Restarts == u.Restarts+u.old.Tries() &&
 		!slices.Contains(u.spec.FinalExits, s.ExitCode)
 }
 

@@ -60,7 +60,9 @@ func throughFleetsAPI(w *labtest.World) {
 	if status := fleetAPI(w, 1, "PUT", "units/old.service", unit, nil); status != http.StatusCreated {
 		w.T.Fatalf("put: %d", status)
 	}
-	var states struct{ States []struct{ MachineID, SystemdActiveState string } }
+	var states struct {
+		States []struct{ MachineID, SystemdActiveState string }
+	}
 	w.Wait(20*time.Second, "the old tool sees it active", func() string {
 		fleetAPI(w, 2, "GET", "state?unitName=old.service", "", &states)
 		if len(states.States) == 1 && states.States[0].SystemdActiveState == "active" {
