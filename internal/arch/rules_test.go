@@ -19,7 +19,7 @@ var floors = []struct {
 	{"client", []string{"api/client", "api/fleetv1"}},
 	{"services", []string{"engine", "agent", "permit", "api", "events/recorder"}},
 	{"assembly", []string{"node"}},
-	{"front", []string{"lab", "lab/labtest", "sim", "cli/contexts", "cli/table", "cli/waiter"}},
+	{"front", []string{"lab", "lab/labtest", "sim", "cli/contexts", "cli/table", "cli/tunnel", "cli/waiter"}},
 	{"top", []string{"cli"}},
 	{"rules", []string{"arch"}},
 }

@@ -15,12 +15,14 @@ import (
 type change struct {
 	*app
 	goal waiter.Goal
-	send func(ctx context.Context, b Backend, names []cluster.UnitName) (wire.DesiredAnswer, error)
-	wait waitFlags
+	// refuse says why a unit cannot be asked to change so; nil never does.
+	refuse func(wire.UnitView) error
+	send   func(ctx context.Context, b Backend, names []cluster.UnitName) (wire.DesiredAnswer, error)
+	wait   waitFlags
 }
 
 func (c *change) bind(cmd *cobra.Command) {
-	c.wait.bind(cmd)
+	c.wait.bind(c.app, cmd)
 	cmd.ValidArgsFunction = c.unitNames(false)
 }
 
@@ -41,6 +43,13 @@ func (c *change) run(cmd *cobra.Command, args []string) error {
 	before, err := c.lookUp(ctx, b, names)
 	if err != nil {
 		return err
+	}
+	for _, name := range names {
+		if view, known := before[name]; known && c.refuse != nil {
+			if err := c.refuse(view); err != nil {
+				return err
+			}
+		}
 	}
 	answer, err := c.inBatches(ctx, names, func(ctx context.Context, part []cluster.UnitName) (wire.DesiredAnswer, error) {
 		return c.send(ctx, b, part)

@@ -59,6 +59,8 @@ func Run(ctx context.Context, args []string, env Env) int {
 	if env.Dial == nil {
 		env.Dial = dialAPI
 	}
+	ctx, end := context.WithCancel(ctx)
+	defer end() // of the tunnels
 	a := &app{env: env, name: "argosy"}
 	if len(args) > 0 && filepath.Base(args[0]) == "fleetctl" {
 		a.name = "fleetctl"
@@ -83,6 +85,7 @@ type app struct {
 	env   Env
 	name  string // argosy or fleetctl
 	flags globalFlags
+	old   fleetFlags // what fleetctl has besides
 	// unwritten is why some of what was asked for could not be written.
 	unwritten error
 }
@@ -182,6 +185,9 @@ func (a *app) report(err error) int {
 			return exit.code
 		}
 		code = exit.code
+		if a.fleet() && code == exitGaveUp {
+			code = exitRefused // fleetctl told no late unit from a refused one
+		}
 	}
 	if _, ok := errors.AsType[*usageError](err); ok {
 		verb := a.name

@@ -81,8 +81,13 @@ func (a *app) printContexts(file contexts.File, output string, noLegend bool) {
 }
 
 func reachedAt(c contexts.Context) string {
-	if c.Socket != "" {
+	switch {
+	case c.Socket != "":
 		return c.Socket
+	case len(c.Command) > 0:
+		return strings.Join(c.Command, " ")
+	case c.Plain != "":
+		return c.Plain
 	}
 	return strings.Join(c.Addresses, ",")
 }

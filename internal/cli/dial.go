@@ -2,24 +2,30 @@ package cli
 
 import (
 	"context"
+	"net"
 	"os"
 
 	"argosy/internal/api/client"
 	"argosy/internal/cli/contexts"
+	"argosy/internal/cli/tunnel"
 	"argosy/internal/cluster"
 	"argosy/internal/pki"
 )
 
 var _ Backend = (*client.Client)(nil)
 
-// dialAPI makes a client of the API. It does not connect yet.
-func dialAPI(_ context.Context, target contexts.Context) (Backend, error) {
+// dialAPI makes a client of the API. It does not connect yet; its tunnels end
+// with ctx.
+func dialAPI(ctx context.Context, target contexts.Context) (Backend, error) {
 	if target.Socket != "" {
 		if _, err := os.Stat(target.Socket); err != nil {
 			return nil, cluster.Errorf(cluster.Unavailable, "no daemon listens at %s", target.Socket).
 				WithHint("systemctl start argosy starts this machine's; argosy context ls shows other clusters, argosy lab up makes one")
 		}
 		return client.New(client.Config{Socket: target.Socket}), nil
+	}
+	if len(target.Command) > 0 || target.Plain != "" {
+		return client.New(client.Config{Socket: target.Name, Dial: forwarded(ctx, target)}), nil
 	}
 	var pem [3][]byte
 	for i, path := range []string{target.Certificate, target.Key, target.CA} {
@@ -34,4 +40,15 @@ func dialAPI(_ context.Context, target contexts.Context) (Backend, error) {
 		return nil, cluster.Errorf(cluster.Invalid, "context %s: %w", target.Name, err)
 	}
 	return client.New(client.Config{Addresses: target.Addresses, TLS: settings}), nil
+}
+
+// forwarded dials what forwards to a daemon's socket.
+func forwarded(life context.Context, target contexts.Context) func(context.Context, string) (net.Conn, error) {
+	return func(ctx context.Context, _ string) (net.Conn, error) {
+		if len(target.Command) > 0 {
+			return tunnel.Dial(life, target.Command) // the connection outlives the request
+		}
+		var dialer net.Dialer
+		return dialer.DialContext(ctx, "tcp", target.Plain)
+	}
 }

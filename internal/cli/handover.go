@@ -39,7 +39,7 @@ type handover struct {
 func (h *handover) bind(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&h.replace, "replace", false, "take the file even if the cluster has another text under the name")
 	if h.goal != 0 {
-		h.wait.bind(cmd)
+		h.wait.bind(h.app, cmd)
 	}
 	cmd.ValidArgsFunction = h.unitNames(true)
 }

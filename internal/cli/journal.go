@@ -20,9 +20,13 @@ const journalExample = `  argosy journal hello.service
 // journalLines is how many lines are shown if the user does not say.
 const journalLines = 10
 
+// journalForm is journalctl's word for the form of the lines.
+const journalForm = "short"
+
 func newJournal(a *app) *cobra.Command {
 	var query client.JournalQuery
 	var node string
+	form := journalForm
 	cmd := &cobra.Command{
 		Use:   "journal UNIT",
 		Short: "Print the last lines of a unit's journal",
@@ -37,6 +41,9 @@ func newJournal(a *app) *cobra.Command {
 			if query.Lines < 0 {
 				return misuse("-n %d: there is no such number of lines", query.Lines)
 			}
+			if form != journalForm {
+				return misuse("--output %s: the nodes hand out their journals as %s only", form, journalForm)
+			}
 			return a.journal(cmd.Context(), query, node)
 		},
 	}
@@ -45,6 +52,9 @@ func newJournal(a *app) *cobra.Command {
 	flags.BoolVarP(&query.Follow, "follow", "f", false, "go on with new lines, until interrupted")
 	flags.StringVar(&node, "node", "", "the journal of this `node`, by name or ID")
 	complete(cmd, "node", a.nodeNames)
+	if a.fleet() {
+		flags.StringVar(&form, "output", journalForm, "the `form` of the lines, as journalctl has it")
+	}
 	return cmd
 }
 

@@ -69,6 +69,9 @@ it runs the unit on one of the machines, and elsewhere when that machine dies.`,
 		}
 	}
 	root.AddCommand(newTopics()...)
+	if a.fleet() {
+		a.asFleetctl(root)
+	}
 	finish(root)
 	return root
 }
@@ -91,7 +94,7 @@ func verbs(a *app) []verbGroup {
 		}},
 		{groupCluster, []*cobra.Command{newStatus(a), newEvents(a), newListMachines(a), newNode(a), newToken(a)}},
 		{groupMachine, []*cobra.Command{newInit(a), newJoin(a), newLeave(a), newReset(a)}},
-		{groupTool, []*cobra.Command{newLab(a), newContext(a), newHelp(a), newCompletion(a), newVersion(a)}},
+		{groupTool, []*cobra.Command{newLab(a), newContext(a), newFDForward(a), newHelp(a), newCompletion(a), newVersion(a)}},
 		{groupTool, []*cobra.Command{newDaemon(a), newEtcd(a), newPermit(a)}}, // systemd runs these; the help hides them
 	}
 }

@@ -47,7 +47,7 @@ func newScale(a *app) *cobra.Command {
 			return a.scale(cmd, wire.ScaleRequest{Template: template, Replicas: replicas}, wait.noBlock, limit)
 		},
 	}
-	wait.bind(cmd)
+	wait.bind(a, cmd)
 	return cmd
 }
 

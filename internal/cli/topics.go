@@ -27,6 +27,10 @@ const topicEnvironment = `Which cluster a verb talks to, the first that is set:
   the current context of ~/.config/argosy/contexts.json (see argosy context)
   the daemon of this machine, /run/argosy/argosy.sock
 
+Called fleetctl, --endpoint and --tunnel come after the first line, then
+FLEETCTL_ENDPOINT and FLEETCTL_TUNNEL; all flags of fleetctl that every verb has
+are such variables too (FLEETCTL_REQUEST_TIMEOUT).
+
 The verbs that are about this machine (init, join, leave, reset) pass the current
 context over: only a flag or the environment sends them elsewhere.
 

@@ -85,7 +85,7 @@ hint: wait longer with --wait-timeout, or see argosy status UNIT
 			line:  "fleetctl start --block-attempts 3 hello",
 			fake:  fake{units: units(loaded), watches: [][]wire.Change{{full(pending(hello(cluster.Launched), "no node"))}}},
 			asked: "unit hello.service; desired launched [hello.service]; watch",
-			want: result{code: 3, err: `hello.service  changed
+			want: result{code: 1, err: `hello.service  changed
 hello.service  pending   no node
 hello.service  pending   no node
 fleetctl: gave up waiting after 6s; 1 of 1 units are still on their way, and go on

@@ -43,7 +43,7 @@ func (a *app) unitStatus(ctx context.Context, args []string, output string, line
 		view, err := b.Unit(request, name)
 		if cluster.KindOf(err) == cluster.NotFound && err != nil {
 			a.notef("%s: %s", a.name, err)
-			worst = statusUnknown
+			worst = max(worst, a.unknownCode())
 			continue
 		}
 		if err != nil {
@@ -61,6 +61,14 @@ func (a *app) unitStatus(ctx context.Context, args []string, output string, line
 		return &exitError{code: worst}
 	}
 	return err
+}
+
+// unknownCode is the exit code for a unit that the cluster does not have.
+func (a *app) unknownCode() int {
+	if a.fleet() {
+		return exitRefused // there was no systemctl to ask
+	}
+	return statusUnknown
 }
 
 // encodeUnits prints one unit as the API does, several as a list of such.

@@ -17,6 +17,10 @@ func newVersion(a *app) *cobra.Command {
 		Example: versionExample,
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
+			if a.fleet() {
+				a.printf("%s version %s\n", a.name, buildVersion())
+				return nil
+			}
 			a.printf("%s %s %s/%s\n", a.name, buildVersion(), runtime.GOOS, runtime.GOARCH)
 			return nil
 		},

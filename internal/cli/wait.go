@@ -24,9 +24,11 @@ type waitFlags struct {
 	noBlock  bool
 	attempts int
 	timeout  time.Duration
+	fleet    bool // they mean what they did to fleetctl
 }
 
-func (f *waitFlags) bind(cmd *cobra.Command) {
+func (f *waitFlags) bind(a *app, cmd *cobra.Command) {
+	f.fleet = a.fleet()
 	flags := cmd.Flags()
 	flags.BoolVar(&f.noBlock, "no-block", false, "do not wait until it is done")
 	flags.DurationVar(&f.timeout, "wait-timeout", waitTimeout, "stop waiting after this long (0: never); the work goes on")
@@ -42,6 +44,8 @@ func (f *waitFlags) limit(cmd *cobra.Command) (time.Duration, error) {
 		}
 	}
 	switch {
+	case f.fleet && (f.noBlock || f.attempts < 0): // the first went before the second, and less than nothing was for ever
+		return 0, nil
 	case said > 1:
 		return 0, misuse("--no-block, --wait-timeout and --block-attempts say the same thing in different ways; use one")
 	case f.timeout < 0 || f.attempts < 0:

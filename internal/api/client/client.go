@@ -40,7 +40,8 @@ type Config struct {
 	Socket    string
 	Addresses []string // host:port
 	TLS       *tls.Config
-	// Dial replaces the network, for the simulator.
+	// Dial replaces the network: for the simulator, and for what forwards to a
+	// Socket elsewhere.
 	Dial func(ctx context.Context, address string) (net.Conn, error)
 }
 

@@ -28,12 +28,18 @@ const Local = "local"
 // LocalSocket is where the daemon of a machine listens.
 const LocalSocket = "/run/argosy/argosy.sock"
 
-// Context is one way to reach a cluster: through a unix socket, or through its
-// servers with a client certificate.
+// Context is one way to reach a cluster: through a unix socket, through what
+// forwards to one, or through its servers with a client certificate.
 type Context struct {
 	Name string `json:"name"`
 	// Socket is the path of a daemon's unix socket; with one, the rest is not used.
 	Socket string `json:"socket,omitempty"`
+	// Command is a program with its arguments whose standard input and output
+	// are a connection to such a socket ("ssh NODE argosy fd-forward").
+	Command []string `json:"command,omitempty"`
+	// Plain is the host:port of something that forwards to such a socket
+	// ("ssh -L"). There is no TLS on the way.
+	Plain string `json:"plain,omitempty"`
 	// Addresses are the servers, host:port, tried in turn.
 	Addresses []string `json:"addresses,omitempty"`
 	// CA, Certificate and Key are paths of PEM files: the cluster's authority,
@@ -50,9 +56,11 @@ func (c Context) Check() error {
 		return cluster.Errorf(cluster.Invalid, "a context needs a name")
 	case c.Name == Local:
 		return cluster.Errorf(cluster.Invalid, "the name %q is that of this machine's own daemon", Local)
-	case c.Socket == "" && len(c.Addresses) == 0:
+	case c.Socket != "" || len(c.Command) > 0 || c.Plain != "":
+		return nil
+	case len(c.Addresses) == 0:
 		return cluster.Errorf(cluster.Invalid, "context %s has neither a socket nor addresses", c.Name)
-	case c.Socket == "" && (c.CA == "" || c.Certificate == "" || c.Key == ""):
+	case c.CA == "" || c.Certificate == "" || c.Key == "":
 		return cluster.Errorf(cluster.Invalid, "context %s needs the files of an authority, a certificate and a key to reach its addresses", c.Name)
 	}
 	return nil
