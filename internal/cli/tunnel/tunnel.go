@@ -6,7 +6,6 @@
 package tunnel
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -104,7 +103,7 @@ func (c *conn) explained(err error) error {
 		return err
 	}
 	<-c.ended // its end of the socket is closed: it has ended, or is about to
-	why := c.said.last()
+	why := c.said.line()
 	if why == "" && c.exit != nil {
 		why = c.exit.Error()
 	}
@@ -129,12 +128,12 @@ func (w *lastWords) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// last returns the last line.
-func (w *lastWords) last() string {
+// line returns what was written as one line.
+func (w *lastWords) line() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	lines := bytes.Split(bytes.TrimSpace(w.text), []byte("\n"))
-	return strings.TrimSpace(string(lines[len(lines)-1]))
+	lines := strings.FieldsFunc(string(w.text), func(r rune) bool { return r == '\r' || r == '\n' })
+	return strings.Join(lines, "; ")
 }
 
 // Forward connects two streams with a unix socket, until the socket is closed

@@ -72,7 +72,7 @@ func TestATunnelThatDoesNotComeUpSaysWhy(t *testing.T) {
 		command []string
 		want    string
 	}{
-		"its last words are told":    {[]string{"sh", "-c", "echo Warning: added >&2; echo Permission denied >&2; exit 255"}, "no tunnel by sh: Permission denied"},
+		"its last words are told":    {[]string{"sh", "-c", "echo Warning: added >&2; echo Permission denied >&2; exit 255"}, "no tunnel by sh: Warning: added; Permission denied"},
 		"else its exit code":         {[]string{"sh", "-c", "exit 7"}, "no tunnel by sh: exit status 7"},
 		"else that it is over":       {[]string{"true"}, "no tunnel by true: the far side closed it"},
 		"a program that is not here": {[]string{"no-such-program"}, "run no-such-program: "},
