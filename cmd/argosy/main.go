@@ -23,6 +23,7 @@ func main() {
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Getenv:     os.Getenv,
 		IsTerminal: isTerminal,
+		Terminal:   cli.HostTerminal(os.Stdin, os.Stdout),
 		Width:      width(),
 		Now:        time.Now,
 		Install:    cli.InstallDaemon,

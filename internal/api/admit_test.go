@@ -3,6 +3,7 @@ package api
 import (
 	"crypto/tls"
 	"net"
+	"net/http"
 	"net/netip"
 	"strings"
 	"testing"
@@ -19,29 +20,43 @@ import (
 // returns its address.
 func (b *bench) listen() string {
 	b.t.Helper()
+	return b.serveAs(here, b.server.Handler())
+}
+
+// identity makes the identity of a node.
+func (b *bench) identity(node cluster.NodeID) *pki.Keeper {
+	b.t.Helper()
 	dir := b.t.TempDir()
 	_, csr, err := pki.LoadOrNewKey(dir)
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	authority := b.server.Authority
-	cert, err := authority.SignNode(pki.NodeCert{CSR: csr, Node: here, Name: "node-1", Address: netip.MustParseAddr("127.0.0.1"), Life: time.Hour}, time.Now())
+	cert, err := authority.SignNode(pki.NodeCert{CSR: csr, Node: node, Name: "node", Address: netip.MustParseAddr("127.0.0.1"), Life: time.Hour}, time.Now())
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if err := pki.Save(dir, pki.Identity{Cluster: authority.ID(), Node: here, Name: "node-1"}, cert, authority.CertPEM()); err != nil {
+	if err := pki.Save(dir, pki.Identity{Cluster: authority.ID(), Node: node, Name: "node"}, cert, authority.CertPEM()); err != nil {
 		b.t.Fatal(err)
 	}
 	keeper, err := pki.Load(dir)
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	return keeper
+}
+
+// serveAs serves a handler on a real port, under the identity of a node, and
+// returns its address.
+func (b *bench) serveAs(node cluster.NodeID, handler http.Handler) string {
+	b.t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	server := NewHTTPServer(b.server.Handler(), b.server.Log)
-	go func() { _ = server.Serve(tls.NewListener(l, keeper.ServerTLS())) }()
+	server := NewHTTPServer(handler, b.server.Log)
+	settings := b.identity(node).ServerTLS()
+	go func() { _ = server.Serve(tls.NewListener(l, settings)) }()
 	b.t.Cleanup(func() { _ = server.Close() })
 	return l.Addr().String()
 }

@@ -143,8 +143,11 @@ type WorkerDeps struct {
 	// Servers calls the servers under the node's own identity.
 	Servers *client.Client
 	Journal systemd.Journal
-	// IsServer tells whether a node is a server: those may read journals here.
-	IsServer     func(cluster.NodeID) bool
+	// IsServer tells whether a node is a server: those may read journals and
+	// open terminals here.
+	IsServer  func(cluster.NodeID) bool
+	Terminals *Terminals
+	// Leave and Reset part the node from its cluster.
 	Leave, Reset func(context.Context) error
 }
 
@@ -157,12 +160,15 @@ func NewWorker(deps WorkerDeps) http.Handler {
 	mux.HandleFunc("POST "+wire.PathLeave, func(w http.ResponseWriter, r *http.Request) { servePart(w, r, deps.Leave) })
 	mux.HandleFunc("POST "+wire.PathReset, func(w http.ResponseWriter, r *http.Request) { servePart(w, r, deps.Reset) })
 	refuseForming(mux, func() cluster.ID { return deps.Cluster.ID })
+	denied := refusal(pki.Caller{Kind: pki.Node, Node: deps.Self})
+	// A server would refuse it too, but only after the whole of it.
+	mux.HandleFunc("POST "+wire.PathTerminal, func(w http.ResponseWriter, _ *http.Request) { writeProblem(w, denied) })
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if err := deps.Servers.Forward(w, r); err != nil {
 			writeProblem(w, err)
 		}
 	})
-	return refuseFleet(local(mux), refusal(pki.Caller{Kind: pki.Node, Node: deps.Self}))
+	return refuseFleet(local(mux), denied)
 }
 
 // workerStatus shows a server's page; without a server, what the node knows.
@@ -181,7 +187,7 @@ func workerStatus(w http.ResponseWriter, r *http.Request, deps WorkerDeps) {
 }
 
 // NewWorkerRemote serves the network port of a worker: servers read the
-// journals of its units there.
+// journals of its units there, and open terminals for operators.
 func NewWorkerRemote(deps WorkerDeps) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+wire.PathNodeLog, func(w http.ResponseWriter, r *http.Request) {
@@ -190,6 +196,14 @@ func NewWorkerRemote(deps WorkerDeps) http.Handler {
 			return
 		}
 		serveOwnJournal(w, r, deps.Journal)
+	})
+	mux.HandleFunc("POST "+wire.PathOwnTerminal, func(w http.ResponseWriter, r *http.Request) {
+		known := func() roster { return roster{member: deps.IsServer} }
+		if err := authorize(servers, callerOf(r.Context()), deps.Self, known()); err != nil {
+			writeProblem(w, err)
+			return
+		}
+		serveOwnTerminal(w, r, deps.Terminals, known)
 	})
 	mux.HandleFunc("GET "+wire.PathStatus, func(w http.ResponseWriter, r *http.Request) {
 		if err := authorize(anyMember, callerOf(r.Context()), "", roster{}); err != nil {

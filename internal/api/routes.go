@@ -52,6 +52,8 @@ func (s *Server) routes() http.Handler {
 	operation(s, api, route{"PATCH", wire.PathNode, operators, "Change the labels of a node"}, s.patchNode)
 	operation(s, api, route{"DELETE", wire.PathNode, operatorsOrOwn, "Remove a node for good"}, s.removeNode)
 	s.stream(api, mux, route{"GET", wire.PathNodeLog, servers, "Read a unit's journal on this node"}, s.nodeJournal)
+	s.stream(api, mux, route{"POST", wire.PathTerminal, operators, "Open a terminal on a node"}, s.openTerminal)
+	s.stream(api, mux, route{"POST", wire.PathOwnTerminal, servers, "Open a terminal on this node"}, s.ownTerminal)
 
 	operation(s, api, route{"GET", wire.PathTokens, operators, "List join tokens"}, s.listTokens)
 	operation(s, api, route{"POST", wire.PathTokens, operators, "Make a join token"}, s.createToken)

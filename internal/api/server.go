@@ -54,6 +54,8 @@ type Deps struct {
 	Peer    func(address netip.AddrPort) *client.Client
 	// Events are those that this server saw.
 	Events *ring.Ring
+	// Terminals are those of this node; nil: it opens none.
+	Terminals *Terminals
 	// Leave and Reset part this node from the cluster.
 	Leave, Reset func(ctx context.Context) error
 

@@ -9,12 +9,12 @@ var floors = []struct {
 }{
 	{"nouns", []string{"cluster"}},
 	{"ground", []string{"unitfile", "loop", "api/wire"}},
-	{"ports", []string{"store", "systemd"}},
+	{"ports", []string{"store", "systemd", "channel"}},
 	{"pure", []string{"place", "quorum", "converge", "events"}},
 	{"invariants", []string{"audit"}}, // asks place what a conflict is, so that it is said once
 	{"drivers", []string{
 		"store/memstore", "store/etcdstore", "store/storetest", "systemd/bus", "systemd/systemdtest",
-		"etcd", "pki", "hostnet", "mirror", "specs", "events/ring",
+		"etcd", "pki", "hostnet", "mirror", "specs", "events/ring", "terminal",
 	}},
 	{"client", []string{"api/client", "api/fleetv1"}},
 	{"services", []string{"engine", "agent", "permit", "api", "events/recorder"}},

@@ -5,6 +5,7 @@ import (
 
 	"argosy/internal/api/client"
 	"argosy/internal/api/wire"
+	"argosy/internal/channel"
 	"argosy/internal/cluster"
 	"argosy/internal/place"
 )
@@ -60,4 +61,6 @@ type Streams interface {
 	// Journal calls each for every line. It returns nil at the end of a
 	// journal that is not followed.
 	Journal(ctx context.Context, query client.JournalQuery, each func(line string) error) error
+	// Terminal runs a shell or a command on a node and returns its exit code.
+	Terminal(ctx context.Context, node cluster.NodeID, want wire.Terminal, streams channel.Streams) (int, error)
 }

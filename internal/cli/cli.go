@@ -35,13 +35,15 @@ const (
 )
 
 // Env is the world around the command line. All fields are needed, except
-// Width (zero: unlimited), Dial (nil: the API's own client) and Install.
+// Terminal, Width (zero: unlimited), Dial (nil: the API's own client) and Install.
 type Env struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Getenv         func(string) string
 	// IsTerminal reports whether one of the three streams is a terminal.
 	IsTerminal func(stream any) bool
+	// Terminal is the one at Stdin and Stdout; nil: there is none.
+	Terminal Terminal
 	// Width of the terminal in columns; 0 does not cut lines.
 	Width int
 	// Dial makes a client for a context; it need not connect yet.

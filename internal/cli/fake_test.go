@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net/netip"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"argosy/internal/api/client"
 	"argosy/internal/api/wire"
+	"argosy/internal/channel"
 	"argosy/internal/cli/contexts"
 	"argosy/internal/cluster"
 	"argosy/internal/place"
@@ -39,6 +41,8 @@ type fake struct {
 
 	explanation place.Explanation
 	scaled      wire.DesiredAnswer
+
+	exit int // of what a terminal runs
 
 	requests []string
 	target   contexts.Context
@@ -224,6 +228,24 @@ func (f *fake) Events(ctx context.Context, q client.EventQuery, each func(wire.E
 	return ctx.Err()
 }
 
+// Terminal notes what is to run, hands its input back as both outputs, and ends
+// with f.exit.
+func (f *fake) Terminal(_ context.Context, node cluster.NodeID, want wire.Terminal, s channel.Streams) (int, error) {
+	note := fmt.Sprintf("terminal %s %q", node.Short(), want.Command)
+	if want.TTY {
+		note += fmt.Sprintf(" %s %dx%d", want.Term, want.Size.Columns, want.Size.Rows)
+	}
+	if err := f.ask("%s", note); err != nil {
+		return 0, err
+	}
+	text, err := io.ReadAll(s.In)
+	if err == nil {
+		fmt.Fprintf(s.Out, "out:%s", text)
+		fmt.Fprintf(s.Err, "err:%s", text)
+	}
+	return f.exit, err
+}
+
 func (f *fake) Journal(_ context.Context, q client.JournalQuery, each func(string) error) error {
 	if err := f.ask("journal %s %s %d %t", q.Unit, q.Node.Short(), q.Lines, q.Follow); err != nil {
 		return err
@@ -318,6 +340,19 @@ type session struct {
 	env      map[string]string
 	terminal bool
 	width    int
+	sizes    []wire.TerminalSize // of the terminal
+	raw      *int                // counts up when the terminal is made raw, down when it is restored
+}
+
+// Raw and Sizes make a session its own terminal.
+func (s session) Raw() (func(), error) { *s.raw++; return func() { *s.raw-- }, nil }
+
+func (s session) Sizes(context.Context) <-chan wire.TerminalSize {
+	sizes := make(chan wire.TerminalSize, len(s.sizes))
+	for _, size := range s.sizes {
+		sizes <- size
+	}
+	return sizes
 }
 
 func (s session) run(t *testing.T, f *fake, args ...string) result {
@@ -342,6 +377,7 @@ func (s session) runContext(t *testing.T, ctx context.Context, f *fake, args ...
 		},
 		IsTerminal: func(any) bool { return s.terminal },
 		Width:      s.width,
+		Terminal:   s,
 		Now:        testNow,
 		Dial: func(_ context.Context, target contexts.Context) (Backend, error) {
 			f.target = target

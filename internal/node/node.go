@@ -12,8 +12,10 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"argosy/internal/api"
 	"argosy/internal/cluster"
 	"argosy/internal/systemd"
+	"argosy/internal/terminal"
 )
 
 // Deps are what a daemon works with.
@@ -34,6 +36,8 @@ type Daemon struct {
 	disk     disk
 	services services
 	id       cluster.NodeID
+	// terminals stay through a change of role, and so does their limit.
+	terminals *api.Terminals
 
 	// local answers on the unix sockets, remote on TCP. What they answer with
 	// changes when the node joins, leaves, or becomes a server; the listeners
@@ -65,10 +69,11 @@ func New(cfg Config, deps Deps) (*Daemon, error) {
 	}
 	return &Daemon{
 		cfg: cfg, deps: deps, id: id,
-		disk:     disk{cfg.Dir},
-		services: services{deps.Manager},
-		changed:  make(chan struct{}, 1),
-		parting:  make(chan struct{}, 1),
+		disk:      disk{cfg.Dir},
+		services:  services{deps.Manager},
+		terminals: api.NewTerminals(id, terminal.NewHost(deps.Manager, DaemonService), deps.Log),
+		changed:   make(chan struct{}, 1),
+		parting:   make(chan struct{}, 1),
 	}, nil
 }
 

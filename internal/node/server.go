@@ -44,6 +44,7 @@ type ControlDeps struct {
 	Authority, EtcdAuthority *pki.Authority
 	Journal                  systemd.Journal
 	Peer                     func(netip.AddrPort) *client.Client
+	Terminals                *api.Terminals // nil: none are opened
 	Leave, Reset             func(context.Context) error
 	Log                      *slog.Logger
 }
@@ -76,7 +77,7 @@ func NewControl(cfg ControlConfig, deps ControlDeps) *Control {
 		Store:  deps.Store, Mirror: m, Health: c.Engine.Health, Sessions: c.sessions, Statuses: c.statuses,
 		Authority: deps.Authority, EtcdAuthority: deps.EtcdAuthority, CertLife: cfg.CertLife,
 		Voters: deps.Voters, InitialCluster: deps.InitialCluster,
-		Self: cfg.Node, Journal: deps.Journal, Peer: deps.Peer, Leave: deps.Leave, Reset: deps.Reset, Log: deps.Log,
+		Self: cfg.Node, Journal: deps.Journal, Peer: deps.Peer, Terminals: deps.Terminals, Leave: deps.Leave, Reset: deps.Reset, Log: deps.Log,
 	})
 	return c
 }
@@ -126,7 +127,7 @@ func (d *Daemon) runServer(ctx context.Context, keeper *pki.Keeper, c cluster.Cl
 		Peer: func(address netip.AddrPort) *client.Client {
 			return client.New(client.Config{Addresses: []string{address.String()}, TLS: keeper.ClientTLS()})
 		},
-		Leave: d.Leave, Reset: d.Reset, Log: d.deps.Log,
+		Terminals: d.terminals, Leave: d.Leave, Reset: d.Reset, Log: d.deps.Log,
 	})
 	d.local.set(control.Local())
 	d.remote.set(control.Remote())

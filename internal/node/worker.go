@@ -23,7 +23,7 @@ import (
 func (d *Daemon) runWorker(ctx context.Context, c cluster.Cluster, servers *client.Client, slices *sliceCell) error {
 	deps := api.WorkerDeps{
 		Self: d.id, Cluster: c, Servers: servers, Journal: d.deps.Journal,
-		IsServer: slices.isServer, Leave: d.Leave, Reset: d.Reset,
+		IsServer: slices.isServer, Terminals: d.terminals, Leave: d.Leave, Reset: d.Reset,
 	}
 	d.local.set(api.NewWorker(deps))
 	d.remote.set(api.NewWorkerRemote(deps))

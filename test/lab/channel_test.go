@@ -22,6 +22,7 @@ func TestTheChannel(t *testing.T) {
 		test func(*labtest.World)
 	}{
 		{"a unit lives through fleet's API on the socket", throughFleetsAPI},
+		{"a command runs on any node, and its outcome comes back", ssh},
 	} {
 		t.Run(sub.name, func(t *testing.T) { sub.test(w.Sub(t)) })
 	}
@@ -98,4 +99,20 @@ func throughFleetsAPI(w *labtest.World) {
 		return ""
 	})
 	nothingLeft(w, "old.service")
+}
+
+func ssh(w *labtest.World) {
+	for i := 1; i <= 4; i++ { // itself, other servers, and a worker
+		node := w.N(i).Name()
+		if out := w.OK(1, "ssh", node, "--", "hostname"); strings.TrimSpace(out) != node {
+			w.T.Errorf("the host name of %s is %q", node, out)
+		}
+	}
+	r := w.Run(2, "ssh", "node-4", "echo out; echo err >&2; pwd; echo $HOME '$HOME'; exit 7")
+	if r.Code != 7 || r.Out != "out\n/\n/root $HOME\n" || r.Err != "err\n" {
+		w.T.Errorf("exit code %d, output %q, errors %q", r.Code, r.Out, r.Err)
+	}
+	if r := w.Run(2, "ssh", "node-4", "kill -TERM $$"); r.Code != 128+15 {
+		w.T.Errorf("killed by SIGTERM: exit code %d %s", r.Code, r.Err)
+	}
 }

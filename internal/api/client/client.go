@@ -131,6 +131,8 @@ type request struct {
 	path   string // with its parameters filled in
 	query  url.Values
 	body   any // nil: none
+	// stream makes the body of an attempt, if it is no value.
+	stream func() io.Reader
 }
 
 // do calls the servers in turn until one answers, and returns its answer. A
@@ -179,7 +181,11 @@ func (c *Client) send(ctx context.Context, address string, req request, body []b
 		return nil, err
 	}
 	target.Path = path
-	r, err := http.NewRequestWithContext(ctx, req.method, target.String(), bytes.NewReader(body))
+	var content io.Reader = bytes.NewReader(body)
+	if req.stream != nil {
+		content = req.stream()
+	}
+	r, err := http.NewRequestWithContext(ctx, req.method, target.String(), content)
 	if err != nil {
 		return nil, err
 	}
@@ -334,16 +340,37 @@ func (c *Client) Forward(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	copyAnswer(w, response)
+	return nil
+}
+
+// Pass sends a request that came in elsewhere on to a path, with the client's own
+// identity, while its body still comes, and copies the answer back as it comes:
+// both go on for as long as they like. An error means that nothing was copied.
+func (c *Client) Pass(w http.ResponseWriter, r *http.Request, path string, query url.Values, values ...string) error {
+	response, err := c.do(r.Context(), request{
+		method: r.Method, path: fill(path, values...), query: query, stream: func() io.Reader { return r.Body },
+	})
+	if err != nil {
+		return err
+	}
+	copyAnswer(w, response)
+	return nil
+}
+
+// copyAnswer copies an answer as it comes, until it is over or its reader is.
+func copyAnswer(w http.ResponseWriter, response *http.Response) {
 	defer func() { _ = response.Body.Close() }()
 	w.Header().Set("Content-Type", response.Header.Get("Content-Type"))
 	w.WriteHeader(response.StatusCode)
 	control := http.NewResponseController(w)
+	_ = control.Flush() // the reader may wait for the header
 	chunk := make([]byte, 32<<10)
 	for {
 		n, err := response.Body.Read(chunk)
 		if _, writeErr := w.Write(chunk[:n]); writeErr != nil || err != nil {
-			return nil // the answer is over, or its reader is
+			return
 		}
-		_ = control.Flush() // a stream goes on line by line
+		_ = control.Flush() // a stream goes on piece by piece
 	}
 }
