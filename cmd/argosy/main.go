@@ -23,7 +23,7 @@ func main() {
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Getenv:     os.Getenv,
 		IsTerminal: isTerminal,
-		Terminal:   cli.HostTerminal(os.Stdin, os.Stdout),
+		Terminal:   cli.HostTerminal(os.Stdin),
 		Width:      width(),
 		Now:        time.Now,
 		Install:    cli.InstallDaemon,

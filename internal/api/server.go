@@ -98,7 +98,8 @@ func identify(next http.Handler) http.Handler {
 	})
 }
 
-// local establishes the caller as root on this node.
+// local establishes the caller as root on this node, or whom root lets open the
+// socket; onlyRoot tells them apart.
 func local(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(w, r.WithContext(withCaller(r.Context(), pki.Caller{Kind: pki.Local})))
@@ -122,7 +123,7 @@ func NewHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
-		Handler: handler, Protocols: protocols,
+		Handler: handler, Protocols: protocols, ConnContext: notePeer,
 		ReadHeaderTimeout: headerMaxTime, MaxHeaderBytes: headerMaxSize, IdleTimeout: idleMax,
 		// Refused handshakes name the caller's cluster and ours.
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelInfo),

@@ -12,6 +12,7 @@ import (
 	"argosy/internal/api/wire"
 	"argosy/internal/channel"
 	"argosy/internal/cluster"
+	"argosy/internal/pki"
 )
 
 // TerminalHost starts processes on this node; terminal.Host does.
@@ -98,6 +99,12 @@ func (t *Terminals) start(r *http.Request, conn *channel.Conn, control *http.Res
 
 // openTerminal opens a terminal on any node, for an operator.
 func (s *Server) openTerminal(w http.ResponseWriter, r *http.Request) {
+	if callerOf(r.Context()).Kind == pki.Local {
+		if err := onlyRoot(r.Context()); err != nil {
+			writeProblem(w, err)
+			return
+		}
+	}
 	id, by := cluster.NodeID(r.PathValue("id")), s.who(r.Context())
 	if id == s.Self {
 		s.Terminals.serve(w, r, by, func() error { return nil })

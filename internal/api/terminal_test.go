@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -407,9 +408,65 @@ func TestATerminalEndsWhenTheRightToItIsTakenAway(t *testing.T) {
 	})
 }
 
+// Whom root lets open the socket may run units, and see them; but a shell is root's.
+func TestOnlyRootOpensATerminalThroughTheSocket(t *testing.T) {
+	o := newOffice(t)
+	for _, tt := range []struct {
+		name   string
+		who    context.Context
+		status int
+	}{
+		{"root", withUID(t.Context(), 0), http.StatusOK},
+		{"the daemon's own user", withUID(t.Context(), os.Geteuid()), http.StatusOK},
+		{"somebody else", withUID(t.Context(), 65534), http.StatusForbidden},
+		{"nobody knows who", t.Context(), http.StatusForbidden},
+	} {
+		r := httptest.NewRequestWithContext(tt.who, "POST", "/v1/nodes/"+string(here)+"/terminal", bytes.NewReader(opening("exit 7")))
+		r.ProtoMajor = 2
+		w := httptest.NewRecorder()
+		before, _ := o.hosts[here].counts()
+		o.server.Local().ServeHTTP(w, r)
+		if after, _ := o.hosts[here].counts(); w.Code != tt.status || (after > before) != (tt.status == http.StatusOK) {
+			t.Errorf("%s: status %d, %d started", tt.name, w.Code, after-before)
+		}
+	}
+}
+
+// slowCaller is an answer to a caller whose request comes as slowly as it likes.
+type slowCaller struct {
+	*httptest.ResponseRecorder
+	body *io.PipeWriter
+}
+
+func (s slowCaller) SetReadDeadline(at time.Time) error {
+	if !at.IsZero() {
+		loop.NewDeadline(time.Until(at), func() { _ = s.body.CloseWithError(os.ErrDeadlineExceeded) })
+	}
+	return nil
+}
+
+func TestACallerThatDoesNotSayWhatToRunIsCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, begun := range [][]byte{nil, opening("wait")[:8]} {
+			host := &fakeHost{}
+			terminals := NewTerminals(there, host, slog.New(slog.DiscardHandler))
+			body, user := io.Pipe()
+			r := httptest.NewRequestWithContext(t.Context(), "POST", "/", body)
+			r.SetPathValue("id", string(there))
+			r.ProtoMajor = 2
+			go func() { _, _ = user.Write(begun) }()
+			w, began := slowCaller{httptest.NewRecorder(), user}, time.Now()
+			terminals.serve(w, r, "somebody", func() error { return nil })
+			if n, _ := host.counts(); w.Code != http.StatusBadRequest || n != 0 || time.Since(began) != openMax || terminals.open.Load() != 0 {
+				t.Errorf("status %d after %s, %d started", w.Code, time.Since(began), n)
+			}
+		}
+	})
+}
+
 func TestATerminalNeedsHTTP2(t *testing.T) {
 	o := newOffice(t)
-	r := httptest.NewRequestWithContext(t.Context(), "POST", "/v1/nodes/"+string(here)+"/terminal", bytes.NewReader(opening("cat")))
+	r := httptest.NewRequestWithContext(withUID(t.Context(), 0), "POST", "/v1/nodes/"+string(here)+"/terminal", bytes.NewReader(opening("cat")))
 	w := httptest.NewRecorder()
 	o.server.Local().ServeHTTP(w, r)
 	if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "HTTP/2") {

@@ -42,7 +42,7 @@ type Env struct {
 	Getenv         func(string) string
 	// IsTerminal reports whether one of the three streams is a terminal.
 	IsTerminal func(stream any) bool
-	// Terminal is the one at Stdin and Stdout; nil: there is none.
+	// Terminal is the one at Stdin, if that is one; nil: there is none.
 	Terminal Terminal
 	// Width of the terminal in columns; 0 does not cut lines.
 	Width int

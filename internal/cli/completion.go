@@ -99,6 +99,13 @@ func (a *app) nodeNames(cmd *cobra.Command, _ []string, _ string) ([]string, cob
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
+// unitAndNodeNames proposes both.
+func (a *app) unitAndNodeNames(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+	units, directive := a.unitNames(false)(cmd, args, begun)
+	nodes, _ := a.nodeNames(cmd, args, begun)
+	return append(units, nodes...), directive
+}
+
 // contextNames proposes the contexts of the contexts file.
 func (a *app) contextNames(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	var names []string

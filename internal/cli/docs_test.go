@@ -197,6 +197,7 @@ func TestCompletion(t *testing.T) {
 		"verbs":           {[]string{"sta"}, []string{"start", "status"}},
 		"names of units":  {[]string{"stop", "h"}, []string{"hello.service"}},
 		"units and nodes": {[]string{"events", ""}, []string{"hello.service", "node-1", "node-2", "node-3"}},
+		"where to go":     {[]string{"ssh", ""}, []string{"hello.service", "node-1", "node-2", "node-3"}},
 		"names of nodes":  {[]string{"journal", "--node", ""}, []string{"node-1", "node-2", "node-3"}},
 		"forms of output": {[]string{"list-units", "-o", "w"}, []string{"wide"}},
 		"columns":         {[]string{"token", "ls", "--fields", ""}, []string{"id", "uses", "expires", "state", "created", "usedby"}},

@@ -38,11 +38,7 @@ func newEvents(a *app) *cobra.Command {
 		Use:   "events [UNIT|NODE]...",
 		Short: "Print what happened in the cluster",
 		Long:  eventsLong, Example: eventsExample,
-		ValidArgsFunction: func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
-			units, directive := a.unitNames(false)(cmd, args, begun)
-			nodes, _ := a.nodeNames(cmd, args, begun)
-			return append(units, nodes...), directive
-		},
+		ValidArgsFunction: a.unitAndNodeNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkOutput(output, eventOutputs()); err != nil {
 				return err

@@ -58,6 +58,7 @@ func fleetVerbs() []string {
 type retiredFlag struct {
 	verbs  []string // none: it was every verb's
 	name   string
+	short  string // one letter; none: ""
 	isBool bool
 	reason string
 }
@@ -72,6 +73,7 @@ func retiredFlags() []retiredFlag {
 		{name: "experimental-api", isBool: true, reason: "there is only one API"},
 		{verbs: []string{"submit", "load", "start"}, name: "sign", isBool: true, reason: signed},
 		{verbs: []string{"journal", "status", "ssh", "restart"}, name: "ssh-port", reason: channel},
+		{verbs: []string{"ssh"}, name: "forward-agent", short: "A", isBool: true, reason: "no ssh is needed, so there is no agent to forward"},
 		{verbs: []string{"journal"}, name: "sudo", isBool: true, reason: "the daemon reads the journal"},
 	}
 }
@@ -123,9 +125,9 @@ func (a *app) asFleetctl(root *cobra.Command) {
 // bind makes a flag that is taken and said to mean nothing.
 func (r retiredFlag) bind(flags *pflag.FlagSet) {
 	if r.isBool {
-		flags.Bool(r.name, false, r.reason)
+		flags.BoolP(r.name, r.short, false, r.reason)
 	} else {
-		flags.String(r.name, "", r.reason)
+		flags.StringP(r.name, r.short, "", r.reason)
 	}
 	flag := flags.Lookup(r.name)
 	flag.Hidden = true

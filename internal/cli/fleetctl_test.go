@@ -20,7 +20,7 @@ func TestFleetctlHasEveryVerbAndFlagThatItHad(t *testing.T) {
 	had := map[string]string{
 		"submit": "replace sign", "load": "replace sign " + waiting, "start": "replace sign " + waiting,
 		"stop": waiting, "unload": waiting, "destroy": waiting, "restart": "block-attempts",
-		"cat": "", "status": "ssh-port", "journal": "lines follow output sudo ssh-port",
+		"cat": "", "status": "ssh-port", "ssh": "forward-agent machine unit ssh-port", "journal": "lines follow output sudo ssh-port",
 		"list-units": "full no-legend fields", "list-unit-files": "full no-legend fields", "list-machines": "full no-legend fields",
 		"fd-forward": "", "verify": "", "version": "", "help": "",
 	}
@@ -78,7 +78,13 @@ func TestFleetctlTellsWhatMeansNothingAnyMore(t *testing.T) {
 			line: "fleetctl --driver=etcd --endpoint http://127.0.0.1:2379,http://127.0.0.1:4001 list-units",
 			want: "warning: --driver=etcd means nothing any more: the API is asked, and --endpoint passed over\n",
 		},
-		"the only driver is nothing to speak of":        {line: "fleetctl --driver=API list-units"},
+		"the only driver is nothing to speak of": {line: "fleetctl --driver=API list-units"},
+		"there is no agent to forward": {
+			line: "fleetctl ssh -A --ssh-port=2222 hello",
+			want: "warning: --forward-agent means nothing any more: no ssh is needed, so there is no agent to forward\n" +
+				"warning: --ssh-port means nothing any more: no ssh is needed: it goes through the cluster\n" +
+				"err:",
+		},
 		"what is given by its default is not warned of": {line: "fleetctl --request-timeout=3.0 --ssh-username core list-units"},
 	}
 	for name, c := range cases {

@@ -11,10 +11,10 @@ import (
 	"argosy/internal/api/wire"
 )
 
-// HostTerminal returns the terminal at two files of this process.
-func HostTerminal(in, out *os.File) Terminal { return &hostTerminal{in, out} }
+// HostTerminal returns the terminal at a file of this process.
+func HostTerminal(in *os.File) Terminal { return &hostTerminal{in} }
 
-type hostTerminal struct{ in, out *os.File }
+type hostTerminal struct{ in *os.File }
 
 // Raw implements Terminal.
 func (t *hostTerminal) Raw() (func(), error) {
@@ -50,7 +50,7 @@ func (t *hostTerminal) Sizes(ctx context.Context) <-chan wire.TerminalSize {
 
 // size returns the size now; zero if it is not known.
 func (t *hostTerminal) size() wire.TerminalSize {
-	columns, rows, err := term.GetSize(int(t.out.Fd()))
+	columns, rows, err := term.GetSize(int(t.in.Fd()))
 	if err != nil || columns <= 0 || rows <= 0 || columns > 0xffff || rows > 0xffff {
 		return wire.TerminalSize{}
 	}

@@ -14,7 +14,7 @@ import (
 
 const sshLong = `Open a shell on a node, or run a command there, as root in the folder "/". It
 goes through the cluster: no keys, no sshd, no other port. For a unit it is the
-node that the unit runs on.
+node that the unit runs on; what you run there is not inside the unit.
 
 The words of the command are joined by blanks and handed to root's shell, as ssh
 does. At a terminal the command has one too; otherwise its two outputs stay
@@ -44,12 +44,13 @@ type sshTarget struct{ name, node, unit string }
 
 func newSSH(a *app) *cobra.Command {
 	var to sshTarget
+	var tty bool
 	cmd := &cobra.Command{
 		Use:   "ssh NODE|UNIT [COMMAND...]",
 		Short: "Open a shell on a node, or run a command there",
 		Long:  sshLong, Example: sshExample,
 		Args:              cobra.ArbitraryArgs,
-		ValidArgsFunction: a.nodeNames,
+		ValidArgsFunction: a.sshTargets,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if to.node != "" && to.unit != "" {
 				return misuse("--machine and --unit both say where to go; use one")
@@ -63,19 +64,28 @@ func newSSH(a *app) *cobra.Command {
 			if len(args) > 0 && args[0] == "--" {
 				args = args[1:]
 			}
-			return a.ssh(cmd.Context(), to, strings.Join(args, " "))
+			return a.ssh(cmd.Context(), to, wire.Terminal{Command: strings.Join(args, " "), TTY: tty})
 		},
 	}
 	flags := cmd.Flags()
 	flags.SetInterspersed(false) // what follows the name is the command's
-	flags.StringVar(&to.node, "machine", "", "this `node`, by name or ID")
-	flags.StringVar(&to.unit, "unit", "", "the node of this `unit`")
+	flags.StringVarP(&to.node, "machine", "m", "", "this `node`, by name or ID")
+	flags.StringVarP(&to.unit, "unit", "u", "", "the node of this `unit`")
+	flags.BoolVarP(&tty, "tty", "t", false, "give the command a terminal even when there is none here")
 	complete(cmd, "machine", a.nodeNames)
 	complete(cmd, "unit", a.unitNames(false))
 	return cmd
 }
 
-func (a *app) ssh(ctx context.Context, to sshTarget, command string) error {
+// sshTargets proposes what the first word may be; the others are the command's.
+func (a *app) sshTargets(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 || cmd.Flags().Changed("machine") || cmd.Flags().Changed("unit") {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	return a.unitAndNodeNames(cmd, args, begun)
+}
+
+func (a *app) ssh(ctx context.Context, to sshTarget, want wire.Terminal) error {
 	b, err := a.connect(ctx)
 	if err != nil {
 		return &exitError{exitNoSession, err}
@@ -89,7 +99,7 @@ func (a *app) ssh(ctx context.Context, to sshTarget, command string) error {
 		}
 		return &exitError{exitNoSession, err}
 	}
-	code, err := a.terminal(ctx, b, node, command)
+	code, err := a.terminal(ctx, b, node, want)
 	if err != nil {
 		return &exitError{exitNoSession, err}
 	}
@@ -100,14 +110,17 @@ func (a *app) ssh(ctx context.Context, to sshTarget, command string) error {
 }
 
 // terminal connects this process with a command on a node.
-func (a *app) terminal(ctx context.Context, b Backend, node cluster.NodeID, command string) (int, error) {
-	want := wire.Terminal{Command: command}
+func (a *app) terminal(ctx context.Context, b Backend, node cluster.NodeID, want wire.Terminal) (int, error) {
 	streams := channel.Streams{In: a.env.Stdin, Out: a.env.Stdout, Err: a.env.Stderr}
-	if a.env.Terminal != nil && a.env.IsTerminal(a.env.Stdin) && a.env.IsTerminal(a.env.Stdout) {
+	want.TTY = want.TTY || a.env.IsTerminal(a.env.Stdin) && a.env.IsTerminal(a.env.Stdout)
+	if want.TTY {
+		want.Term = a.env.Getenv("TERM")
+	}
+	if want.TTY && a.env.Terminal != nil && a.env.IsTerminal(a.env.Stdin) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		streams.Sizes = a.env.Terminal.Sizes(ctx)
-		want.TTY, want.Term, want.Size = true, a.env.Getenv("TERM"), <-streams.Sizes
+		want.Size = <-streams.Sizes
 		restore, err := a.env.Terminal.Raw()
 		if err != nil {
 			return 0, err

@@ -80,6 +80,15 @@ func TestSSH(t *testing.T) {
 		"--unit says that a unit is meant": {
 			args: "ssh|--unit|node-2|--|true", fake: fake{units: units(sameName)}, ran: `terminal 00000001 "true"`, want: result{out: "out:typed", err: "err:typed"},
 		},
+		"the node of a unit by a letter": {
+			args: "ssh|-u|node-2|--|true", fake: fake{units: units(sameName)}, ran: `terminal 00000001 "true"`, want: result{out: "out:typed", err: "err:typed"},
+		},
+		"a node by a letter": {
+			args: "ssh|-m|node-2|true", fake: fake{units: units(sameName)}, ran: `terminal 00000002 "true"`, want: result{out: "out:typed", err: "err:typed"},
+		},
+		"a terminal can be had where there is none": {
+			args: "ssh|-t|node-2|top", ran: `terminal 00000002 "top"  0x0`, want: result{out: "out:typed", err: "err:typed"},
+		},
 		"both are misuse": {
 			args: "ssh|--unit|a|--machine|b", want: result{code: 2, err: "argosy: --machine and --unit both say where to go; use one\nsee argosy ssh --help\n"},
 		},

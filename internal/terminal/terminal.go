@@ -71,6 +71,8 @@ func (h *Host) Start(want wire.Terminal) (channel.Process, error) {
 		"--quiet", "--collect", "--wait", "--service-type=exec", "--unit=" + string(p.unit),
 		"--description=Session through argosy", "--uid=root",
 		"--property=BindsTo=" + string(h.bound), "--property=After=" + string(h.bound),
+		// A restart of the daemon would restart it too: nothing runs twice.
+		fmt.Sprintf("--property=ConditionPathExists=/proc/%d", os.Getpid()),
 		"--property=WorkingDirectory=/", "--property=KillSignal=SIGHUP",
 		fmt.Sprintf("--property=TimeoutStopSec=%d", killGrace/time.Second),
 		"--property=IgnoreSIGPIPE=no", "--property=TasksMax=infinity",

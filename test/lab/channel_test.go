@@ -1,11 +1,16 @@
 package lab_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"io"
 	"net"
 	"net/http"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +28,12 @@ func TestTheChannel(t *testing.T) {
 	}{
 		{"a unit lives through fleet's API on the socket", throughFleetsAPI},
 		{"a command runs on any node, and its outcome comes back", ssh},
+		{"what is piped in comes out right", sshPipes},
+		{"a unit's name leads to its node", sshToAUnit},
+		{"at a terminal the command has one too", sshAtATerminal},
+		{"who may not, and where there is nothing, is told so", sshRefused},
+		{"what runs ends with its client, its connection and the daemon", sshEnds},
+		{"a node without power is said to be away", sshToADeadNode},
 	} {
 		t.Run(sub.name, func(t *testing.T) { sub.test(w.Sub(t)) })
 	}
@@ -115,4 +126,110 @@ func ssh(w *labtest.World) {
 	if r := w.Run(2, "ssh", "node-4", "kill -TERM $$"); r.Code != 128+15 {
 		w.T.Errorf("killed by SIGTERM: exit code %d %s", r.Code, r.Err)
 	}
+}
+
+func sshPipes(w *labtest.World) {
+	text := make([]byte, 1<<20)
+	_, _ = rand.Read(text)
+	sum := sha256.Sum256(text)
+	for _, node := range []string{"node-1", "node-2", "node-4"} {
+		hash := exec.CommandContext(w.T.Context(), labtest.Binary(w.T), "--socket", w.N(1).Socket(), "ssh", node, "sha256sum")
+		hash.Stdin = bytes.NewReader(text)
+		if out, err := hash.Output(); err != nil || !strings.HasPrefix(string(out), hex.EncodeToString(sum[:])) {
+			w.T.Errorf("%s: %q, %v", node, out, err)
+		}
+		same := exec.CommandContext(w.T.Context(), labtest.Binary(w.T), "--socket", w.N(1).Socket(), "ssh", node, "cat")
+		same.Stdin = bytes.NewReader(text)
+		if out, err := same.Output(); err != nil || !bytes.Equal(out, text) {
+			w.T.Errorf("%s: %d bytes came back, %v", node, len(out), err)
+		}
+	}
+}
+
+func sshToAUnit(w *labtest.World) {
+	w.OK(1, "start", w.File("target.service", labtest.Marked("argosy-target", "")))
+	on := w.WaitActive(1, "target.service", 20*time.Second)
+	for _, args := range [][]string{{"target.service"}, {"target"}, {"--unit", "target"}, {"-m", w.N(on).Name()}, {string(w.N(on).MachineID()[:8])}} {
+		out := w.OK(2, append(append([]string{"ssh"}, args...), "hostname")...)
+		if strings.TrimSpace(out) != w.N(on).Name() {
+			w.T.Errorf("ssh %v went to %q, the unit runs on node-%d", args, out, on)
+		}
+	}
+	w.OK(1, "destroy", "target.service")
+	w.Refused(1, "there is no node and no unit", "ssh", "target", "true")
+}
+
+// sshAtATerminal types into a terminal that script(1) makes.
+func sshAtATerminal(w *labtest.World) {
+	line := "stty rows 33 cols 111; " + labtest.Binary(w.T) + " --socket " + w.N(1).Socket() + " ssh node-4"
+	shell := exec.CommandContext(w.T.Context(), "script", "-qefc", line, "/dev/null")
+	shell.Stdin = strings.NewReader("tty; stty size; exit 5\n")
+	out, _ := shell.CombinedOutput()
+	if code := shell.ProcessState.ExitCode(); code != 5 || !strings.Contains(string(out), "/dev/pts/") || !strings.Contains(string(out), "33 111") {
+		w.T.Errorf("exit code %d:\n%s", code, out)
+	}
+	if r := w.Run(1, "ssh", "-t", "node-4", "tty"); r.Code != 0 || !strings.Contains(r.Out, "/dev/pts/") {
+		w.T.Errorf("-t: %+v", r)
+	}
+	if r := w.Run(1, "ssh", "node-4", "tty"); r.Code != 1 {
+		w.T.Errorf("a terminal that nobody asked for: %+v", r)
+	}
+}
+
+func sshRefused(w *labtest.World) {
+	w.Refused(1, "there is no node and no unit", "ssh", "node-9", "true")
+	w.Refused(1, "use one", "ssh", "-m", "node-1", "-u", "target", "true")
+	w.Refused(4, "run the command on a server", "ssh", "node-1", "true") // a worker's identity opens nothing
+	asSomebody := []string{"setpriv", "--reuid", "65534", "--regid", "0", "--clear-groups", "env", "HOME=/tmp", "argosy", "ssh", "node-1", "true"}
+	if r := w.In(1, asSomebody...); r.Code != 255 || !strings.Contains(r.Err, "only root") {
+		w.T.Errorf("as a user in the socket's group: %+v", r)
+	}
+}
+
+// sshEnds ends a channel in each way and waits until what ran there is gone.
+func sshEnds(w *labtest.World) {
+	for _, tt := range []struct {
+		name, node string
+		end        func(client *exec.Cmd)
+	}{
+		{"the client is killed, on another node", "node-4", func(client *exec.Cmd) { _ = client.Process.Kill() }},
+		{"the client is killed, on the server itself", "node-1", func(client *exec.Cmd) { _ = client.Process.Kill() }},
+		{"the node's daemon stops", "node-4", func(*exec.Cmd) { w.In(4, "systemctl", "restart", "argosy.service") }},
+		{"the server's daemon is killed", "node-4", func(*exec.Cmd) { w.In(1, "systemctl", "kill", "--signal=KILL", "argosy.service") }},
+	} {
+		// It ignores hanging up, and has left the session of its shell.
+		command := `echo once >>/run/argosy-ends; setsid bash -c "trap '' HUP TERM; exec -a argosy-ends sleep infinity" & wait`
+		client := exec.CommandContext(w.T.Context(), labtest.Binary(w.T), "--socket", w.N(1).Socket(), "ssh", tt.node, command)
+		if _, err := client.StdinPipe(); err != nil {
+			w.T.Fatal(err)
+		}
+		if err := client.Start(); err != nil {
+			w.T.Fatal(err)
+		}
+		w.WaitCount("argosy-ends", 1, 20*time.Second)
+		tt.end(client)
+		w.WaitCount("argosy-ends", 0, 30*time.Second)
+		if err := client.Wait(); err == nil {
+			w.T.Errorf("%s: the client says that all is well", tt.name)
+		}
+		w.Soon(1, "ssh", tt.node, "true")
+		if r := w.Run(1, "ssh", tt.node, "cat /run/argosy-ends; rm /run/argosy-ends"); r.Out != "once\n" {
+			w.T.Errorf("%s: it ran %q", tt.name, r.Out)
+		}
+	}
+}
+
+func sshToADeadNode(w *labtest.World) {
+	if err := w.N(4).PowerOff(w.T.Context()); err != nil {
+		w.T.Fatal(err)
+	}
+	r := w.Run(1, "ssh", "node-4", "true")
+	if r.Code != 255 || !strings.Contains(r.Err, "node-4") || r.Lasted > 20*time.Second {
+		w.T.Errorf("exit code %d after %s: %s", r.Code, r.Lasted, r.Err)
+	}
+	w.T.Logf("after %s: %s", r.Lasted, r.Err)
+	if err := w.N(4).PowerOn(w.T.Context()); err != nil {
+		w.T.Fatal(err)
+	}
+	w.Soon(1, "ssh", "node-4", "true")
 }
