@@ -316,7 +316,7 @@ func TestFramesThatAreNone(t *testing.T) {
 		"nothing":                       {"", "EOF"},
 		"half a header":                 {"o\x00\x00", "unexpected EOF"},
 		"half a frame":                  {"o\x00\x00\x00\x05{}", "unexpected EOF"},
-		"a frame that is too long":      {"o\xff\xff\xff\xff", "limit is 131072"},
+		"a frame that is too long":      {"o\x00\x02\x00\x01", "limit is 131072"},
 		"a channel that is not opened":  {"i\x00\x00\x00\x01x", `begins with a frame 'i'`},
 		"an opening that is no JSON":    {"o\x00\x00\x00\x01x", "invalid character"},
 		"an opening of something wrong": {"o\x00\x00\x00\x10{\"command\":true}", "cannot unmarshal"},
