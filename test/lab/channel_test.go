@@ -10,12 +10,16 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"argosy/internal/cli/contexts"
 	"argosy/internal/lab/labtest"
+	"argosy/internal/pki"
 )
 
 // What reaches a node through the cluster: three servers and, the fourth, a
@@ -31,6 +35,7 @@ func TestTheChannel(t *testing.T) {
 		{"what is piped in comes out right", sshPipes},
 		{"a unit's name leads to its node", sshToAUnit},
 		{"at a terminal the command has one too", sshAtATerminal},
+		{"an operator needs no node to sit at", sshFromOutside},
 		{"who may not, and where there is nothing, is told so", sshRefused},
 		{"what runs ends with its client, its connection and the daemon", sshEnds},
 		{"a node without power is said to be away", sshToADeadNode},
@@ -173,6 +178,53 @@ func sshAtATerminal(w *labtest.World) {
 	}
 	if r := w.Run(1, "ssh", "node-4", "tty"); r.Code != 1 {
 		w.T.Errorf("a terminal that nobody asked for: %+v", r)
+	}
+}
+
+// sshFromOutside goes through a context, from the place of a worker in the network.
+func sshFromOutside(w *labtest.World) {
+	ca, err := os.ReadFile(filepath.Join(filepath.Dir(filepath.Dir(w.N(1).Socket())), "disk", "authority.pem"))
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	own, err := pki.ParseAuthority(ca)
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	home := w.T.TempDir()
+	_, csr, err := pki.LoadOrNewKey(home) // leaves node.key
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	cert, err := own.SignOperator(csr, "alice", time.Hour, time.Now())
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	list, err := json.Marshal(map[string]any{"current": "far", "contexts": []contexts.Context{{
+		Name: "far", Addresses: []string{"10.77.0.1:7500", "10.77.0.2:7500"},
+		CA: filepath.Join(home, "ca.pem"), Certificate: filepath.Join(home, "cert.pem"), Key: filepath.Join(home, "node.key"),
+	}}})
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(home, "argosy"), 0o700); err != nil {
+		w.T.Fatal(err)
+	}
+	for name, text := range map[string][]byte{"ca.pem": own.CertPEM(), "cert.pem": cert, "argosy/contexts.json": list} {
+		if err := os.WriteFile(filepath.Join(home, name), text, 0o600); err != nil {
+			w.T.Fatal(err)
+		}
+	}
+	for _, node := range []string{"node-1", "node-3", "node-4"} {
+		far := exec.CommandContext(w.T.Context(), "ip", "netns", "exec", w.N(4).Namespace(), labtest.Binary(w.T), "--context", "far", "ssh", node, "hostname; exit 7")
+		far.Env = append(os.Environ(), "XDG_CONFIG_HOME="+home)
+		out, err := far.CombinedOutput()
+		if code := far.ProcessState.ExitCode(); code != 7 || string(out) != node+"\n" {
+			w.T.Errorf("%s: exit code %d, %q, %v", node, code, out, err)
+		}
+	}
+	if r := w.In(4, "journalctl", "-u", "argosy.service", "-o", "cat", "--no-pager"); !strings.Contains(r.Out, "alice through node-") {
+		w.T.Error("node-4 did not log who came")
 	}
 }
 
