@@ -47,6 +47,7 @@ type FilterVerdict struct {
 	Filter string `json:"filter"`
 	OK     bool   `json:"ok"`
 	Why    string `json:"why,omitempty"`
+	common string // of Why, what it may have in common with other nodes
 }
 
 // Explain says for each node whether it may take the unit, and why, as things
@@ -58,10 +59,11 @@ func Explain(in Input, name cluster.UnitName) Explanation {
 		out.Summary = "no node is known"
 		return out
 	}
-	p := planned(in)
-	u, active := p.byName[name]
-	if !active {
-		if _, stored := p.inactive[name]; stored {
+	p := newPass(in)
+	p.run()
+	u := p.find(name)
+	if u == nil {
+		if p.knows(name) {
 			out = Explain(launched(in, name), name)
 			out.Summary = "the unit is inactive; it would be " + out.Summary
 		}
@@ -72,19 +74,15 @@ func Explain(in Input, name cluster.UnitName) Explanation {
 	for _, n := range there {
 		p.take(u, n)
 	}
-	own := hash(in.Seed, string(name))
 	ratings := make(map[cluster.NodeID]rating, len(p.nodes))
 	for _, n := range p.nodes {
-		ratings[n.id] = p.rate(u, n, own)
+		r := p.rate(u, n, preferred(u.spec, n))
+		r.wish = p.wish(u, n)
+		ratings[n.id] = r
 		out.Nodes = append(out.Nodes, p.judge(u, n, ratings[n.id], slices.Contains(there, n)))
 	}
 	slices.SortStableFunc(out.Nodes, func(a, b NodeVerdict) int {
-		switch {
-		case a.OK != b.OK && a.OK, a.OK == b.OK && a.Preferred > b.Preferred:
-			return -1
-		case a.OK != b.OK, a.Preferred < b.Preferred:
-			return 1
-		case ratings[a.Node].better(ratings[b.Node]):
+		if a.OK == b.OK && ratings[a.Node].better(ratings[b.Node]) || a.OK && !b.OK {
 			return -1
 		}
 		return 1
@@ -120,10 +118,10 @@ func wouldFit(nodes []NodeVerdict) []WouldFit {
 		if len(against) != 1 {
 			continue
 		}
-		at := slices.IndexFunc(all, func(w WouldFit) bool { return w.Filter == against[0].Filter && w.Why == against[0].Why })
+		at := slices.IndexFunc(all, func(w WouldFit) bool { return w.Filter == against[0].Filter && w.Why == against[0].common })
 		if at < 0 {
 			at = len(all)
-			all = append(all, WouldFit{Filter: against[0].Filter, Why: against[0].Why})
+			all = append(all, WouldFit{Filter: against[0].Filter, Why: against[0].common})
 		}
 		all[at].Nodes = append(all[at].Nodes, n.Name)
 	}
@@ -138,13 +136,13 @@ func wouldFit(nodes []NodeVerdict) []WouldFit {
 func (p *pass) judge(u *unit, n *node, r rating, placed bool) NodeVerdict {
 	out := NodeVerdict{
 		Node: n.id, Name: n.name, Placed: placed, OK: true,
-		Preferred: wishes(u.spec, n), Crowd: r.crowd, Wishes: r.wish, Share: r.share, Load: r.load,
+		Preferred: r.preferred, Crowd: r.crowd, Wishes: r.wish, Share: r.share, Load: r.load,
 	}
-	for _, f := range p.filters {
+	for _, f := range p.filters.all {
 		v := f.check(p, u, n)
 		check := FilterVerdict{Filter: f.name, OK: v.ok}
 		if !v.ok {
-			check.Why = v.phrase(1)
+			check.Why, check.common = f.word(p, u, n, v), v.phrase(1)
 			out.OK = false
 		}
 		out.Checks = append(out.Checks, check)

@@ -24,12 +24,12 @@ func TestExplain(t *testing.T) {
 		unit: "web.service",
 		want: `as it was
 			d ok=true placed=true load=0
-			a ok=false placed=false load=0, MachineMetadata: lacks region=eu
 			c ok=false placed=false load=0, health: is lost
-			b ok=false placed=false load=1, Conflicts: conflicts with db.service
-			but for MachineMetadata: lacks region=eu: [a]
+			a ok=false placed=false load=0, MachineMetadata: lacks region=eu
+			b ok=false placed=false load=1, Conflicts: conflicts with db.* (db.service is there)
 			but for health: is lost: [c]
-			but for Conflicts: conflicts with db.service: [b]`,
+			but for MachineMetadata: lacks region=eu: [a]
+			but for Conflicts: conflicts with db.*: [b]`,
 	}, {
 		name: "of an inactive unit is said where it would go",
 		unit: "off.service",

@@ -9,38 +9,75 @@ import (
 	"strings"
 
 	"argosy/internal/cluster"
-	"argosy/internal/unitfile"
 )
 
 // filter says whether a node may take a unit. To add a constraint, write one
-// and list it in filters.
+// and list it in allFilters.
 type filter struct {
 	name string
 	// static filters look at nothing but the unit's spec and the node, so
 	// they are asked once for all units with equal demands.
 	static bool
+	// pooled filters look at nothing but the unit's spec, the stock of the node
+	// and its failure domains, so they are asked once for a bin of nodes.
+	pooled bool
 	// placingOnly filters do not drive a unit off the node that it is on.
 	placingOnly bool
-	check       func(p *pass, u *unit, n *node) verdict
+	// following filters are asked again after others have moved.
+	following bool
+	check     func(p *pass, u *unit, n *node) verdict
+	// detail says more of a rejection than others of its kind have in common;
+	// nil if there is nothing more to say.
+	detail func(p *pass, u *unit, n *node) string
 }
 
-// filters lists all filters. The first that rejects a node gives the reason,
+// allFilters lists all filters. The first that rejects a node gives the reason,
 // so those come first that a person can do least about; static ones come
 // before the others.
-func filters() []filter {
+func allFilters() []filter {
 	return []filter{
 		{name: "health", static: true, placingOnly: true, check: checkHealth},
 		{name: "MachineID", static: true, check: checkMachineID},
 		{name: "MachineMetadata", static: true, check: checkMetadata},
 		{name: "Require", static: true, check: checkRequire},
-		{name: "MachineOf", check: checkMachineOf},
-		{name: "Near", check: checkNear},
-		{name: "Conflicts", check: checkConflicts},
-		{name: "Replaces", check: checkReplaced},
-		{name: "CPU", check: checkCPU},
-		{name: "Memory", check: checkMemory},
-		{name: "Spread", placingOnly: true, check: checkSpread},
+		{name: "MachineOf", following: true, check: checkMachineOf},
+		{name: "Near", following: true, check: checkNear},
+		{name: "Conflicts", check: checkConflicts, detail: enemies},
+		{name: "Replaces", following: true, check: checkReplaced},
+		{name: "CPU", pooled: true, check: checkCPU, detail: freeCPU},
+		{name: "Memory", pooled: true, check: checkMemory, detail: freeMemory},
+		{name: "Spread", pooled: true, placingOnly: true, check: checkSpread},
 	}
+}
+
+// filters are all filters, and those of each kind, in the same order.
+type filters struct {
+	all, static, staying, following []filter
+	dynamic                         []filter // those that are not static
+	pooled, single                  []filter // parts of dynamic
+}
+
+func newFilters() filters {
+	fs := filters{all: allFilters()}
+	for _, f := range fs.all {
+		if !f.placingOnly {
+			fs.staying = append(fs.staying, f)
+		}
+		if f.following {
+			fs.following = append(fs.following, f)
+		}
+		switch {
+		case f.static:
+			fs.static = append(fs.static, f)
+			continue
+		case f.pooled:
+			fs.pooled = append(fs.pooled, f)
+		default:
+			fs.single = append(fs.single, f)
+		}
+		fs.dynamic = append(fs.dynamic, f)
+	}
+	return fs
 }
 
 // verdict is a filter's answer. A rejection is worded for one node ("lacks
@@ -68,97 +105,6 @@ func (v verdict) phrase(count int) string {
 	return verb + " " + v.object
 }
 
-// class is what the static filters say of all nodes, for all units that make
-// equal demands.
-type class struct {
-	// tiers are the nodes that pass, by how well the labels that the units
-	// prefer are met; the best come first.
-	tiers    [][]*node
-	fit      int // nodes in all tiers
-	rejected map[verdict]int
-	reached  map[*spread][]int // domains that nodes of the class are in
-}
-
-// classOf returns the class of a unit.
-func (p *pass) classOf(u *unit) *class {
-	if u.class != nil {
-		return u.class
-	}
-	key := classKey(u.spec)
-	if u.class = p.classes[key]; u.class != nil {
-		return u.class
-	}
-	c := &class{rejected: map[verdict]int{}, reached: map[*spread][]int{}}
-	u.class, p.classes[key] = c, c
-	byWish := map[int][]*node{}
-	for _, n := range p.nodes {
-		v := p.first(p.static, u, n)
-		if !v.ok {
-			c.rejected[v]++
-			continue
-		}
-		c.fit++
-		wish := wishes(u.spec, n)
-		byWish[wish] = append(byWish[wish], n)
-	}
-	for _, wish := range slices.Backward(slices.Sorted(maps.Keys(byWish))) {
-		c.tiers = append(c.tiers, byWish[wish])
-	}
-	return c
-}
-
-// classKey is equal for units whose demands on labels are.
-func classKey(s *Spec) string {
-	if s.MachineID == "" && len(s.Metadata) == 0 && len(s.Require) == 0 && len(s.Prefer) == 0 {
-		return ""
-	}
-	var key strings.Builder
-	key.WriteString(s.MachineID)
-	write := func(kind string, all []unitfile.Requirement) {
-		for _, r := range all {
-			key.WriteString("\x00" + kind + r.Key + "\x00" + strconv.Itoa(int(r.Op)))
-			for _, value := range r.Values {
-				key.WriteString("\x00" + value)
-			}
-		}
-	}
-	write("m", s.Metadata)
-	write("r", s.Require)
-	for _, p := range s.Prefer {
-		write("p"+strconv.Itoa(p.Weight), p.Labels)
-	}
-	return key.String()
-}
-
-// wishes returns the weight of the preferences that a node meets.
-func wishes(s *Spec, n *node) (weight int) {
-	for _, p := range s.Prefer {
-		if !slices.ContainsFunc(p.Labels, func(r unitfile.Requirement) bool { return !r.Met(n.label) }) {
-			weight += p.Weight
-		}
-	}
-	return weight
-}
-
-// domains returns the domains of a spread that nodes of the class are in.
-func (c *class) domains(s *spread) []int {
-	if have, known := c.reached[s]; known {
-		return have
-	}
-	seen := make([]bool, len(s.counts))
-	all := []int{}
-	for _, tier := range c.tiers {
-		for _, n := range tier {
-			if domain := s.domainOf[n.index]; domain >= 0 && !seen[domain] {
-				seen[domain] = true
-				all = append(all, domain)
-			}
-		}
-	}
-	c.reached[s] = all
-	return all
-}
-
 // first returns the first rejection by the filters given, or yes.
 func (p *pass) first(filters []filter, u *unit, n *node) verdict {
 	for i := range filters {
@@ -167,6 +113,28 @@ func (p *pass) first(filters []filter, u *unit, n *node) verdict {
 		}
 	}
 	return yes()
+}
+
+// why words what the first of some filters has against one node, with all that
+// can be said of it; "" if none has anything.
+func (p *pass) why(filters []filter, u *unit, n *node) string {
+	for i := range filters {
+		if v := filters[i].check(p, u, n); !v.ok {
+			return filters[i].word(p, u, n, v)
+		}
+	}
+	return ""
+}
+
+// word words a rejection of one node, with its detail.
+func (f *filter) word(p *pass, u *unit, n *node, v verdict) string {
+	text := v.phrase(1)
+	if f.detail != nil {
+		if more := f.detail(p, u, n); more != "" {
+			text += " (" + more + ")"
+		}
+	}
+	return text
 }
 
 func checkHealth(_ *pass, _ *unit, n *node) verdict {
@@ -208,10 +176,10 @@ func checkRequire(_ *pass, u *unit, n *node) verdict {
 	return yes()
 }
 
-func checkMachineOf(p *pass, u *unit, n *node) verdict {
-	for _, name := range u.spec.MachineOf {
-		if peer, active := p.byName[name]; !active || !peer.on(n) {
-			return no("does not have", "do not have", string(name))
+func checkMachineOf(_ *pass, u *unit, n *node) verdict {
+	for i, peer := range u.peers {
+		if peer == nil || !peer.on(n) {
+			return no("does not have", "do not have", string(u.spec.MachineOf[i]))
 		}
 	}
 	return yes()
@@ -227,38 +195,37 @@ func checkNear(p *pass, u *unit, n *node) verdict {
 }
 
 // checkConflicts looks from both sides: it does not matter which names which.
+// Nodes that a unit cannot have for the same words in its own file are counted
+// together.
 func checkConflicts(p *pass, u *unit, n *node) verdict {
-	var enemy *unit
 	for _, number := range u.conflicts {
-		enemy = earlier(enemy, p.globs.other(number, n, u))
-	}
-	for _, number := range u.met {
-		for _, there := range p.conflict.here[number][n] {
-			if there != u {
-				enemy = earlier(enemy, there)
-				break // they are sorted
-			}
+		if p.globs.other(number, n, u) != nil {
+			return no("conflicts with", "conflict with", p.globs.list[number].text)
 		}
 	}
-	if enemy != nil {
-		return no("conflicts with", "conflict with", string(enemy.Name))
+	for _, number := range u.met {
+		if enemy := other(p.conflict.here[number][n], u); enemy != nil {
+			return no("conflicts with", "conflict with", string(enemy.Name))
+		}
 	}
 	return yes()
 }
 
-// earlier returns the first by name of two units, either of which may be nil.
-func earlier(a, b *unit) *unit {
-	if a == nil || b != nil && b.index < a.index {
-		return b
+// enemies names a unit on a node that a glob of the unit means.
+func enemies(p *pass, u *unit, n *node) string {
+	for _, number := range u.conflicts {
+		if enemy := p.globs.other(number, n, u); enemy != nil && string(enemy.Name) != p.globs.list[number].text {
+			return string(enemy.Name) + " is there"
+		}
 	}
-	return a
+	return ""
 }
 
 // checkReplaced keeps a unit from where another is that replaces it.
 func checkReplaced(p *pass, u *unit, n *node) verdict {
 	for _, number := range u.met {
 		for _, there := range p.replace.here[number][n] {
-			if there != u && !p.letBe(there, u) {
+			if there != u && !letBe(there, u) {
 				return no("has what replaces it,", "have what replaces it,", string(there.Name))
 			}
 		}
@@ -269,23 +236,37 @@ func checkReplaced(p *pass, u *unit, n *node) verdict {
 // checkCPU lets no node be promised more than it has. A unit stays on a node
 // that has not said what it has.
 func checkCPU(_ *pass, u *unit, n *node) verdict {
-	switch has := n.milli(); {
-	case u.spec.CPU == 0 || has > 0 && n.cpu+u.spec.CPU <= has:
+	switch {
+	case u.spec.CPU == 0 || n.milli > 0 && n.promised.CPU+u.spec.CPU <= n.milli:
 		return yes()
-	case has == 0 && u.had(n):
+	case n.milli == 0 && u.had(n):
 		return yes()
 	}
 	return no("lacks", "lack", cores(u.spec.CPU)+" of CPU")
 }
 
+func freeCPU(_ *pass, _ *unit, n *node) string {
+	if n.milli == 0 {
+		return "it has not said what it has"
+	}
+	return cores(n.milli-n.promised.CPU) + " of " + cores(n.milli) + " is free"
+}
+
 func checkMemory(_ *pass, u *unit, n *node) verdict {
-	switch has := n.bytes(); {
-	case u.spec.Memory == 0 || has > 0 && n.memory+u.spec.Memory <= has:
+	switch {
+	case u.spec.Memory == 0 || n.bytes > 0 && n.promised.Memory+u.spec.Memory <= n.bytes:
 		return yes()
-	case has == 0 && u.had(n):
+	case n.bytes == 0 && u.had(n):
 		return yes()
 	}
 	return no("lacks", "lack", size(u.spec.Memory)+" of memory")
+}
+
+func freeMemory(_ *pass, _ *unit, n *node) string {
+	if n.bytes == 0 {
+		return "it has not said what it has"
+	}
+	return size(n.bytes-n.promised.Memory) + " of " + size(n.bytes) + " is free"
 }
 
 // cores words thousandths of a core: "1.5".
@@ -325,12 +306,12 @@ func checkSpread(p *pass, u *unit, n *node) verdict {
 // others: "0 of 5 nodes: 3 lack region=eu, 2 conflict with db.service". The
 // commonest reasons come first, and only a few of them.
 func (p *pass) rejections(u *unit) string {
-	const reasonsMax = 3
+	const reasonsMax = 4
 	class := p.classOf(u)
 	counts := maps.Clone(class.rejected)
-	for _, tier := range class.tiers {
-		for _, n := range tier {
-			if v := p.first(p.dynamic, u, n); !v.ok && !u.on(n) {
+	for _, t := range class.tiers {
+		for _, n := range t.nodes {
+			if v := p.first(p.filters.dynamic, u, n); !v.ok && !u.on(n) {
 				counts[v]++
 			}
 		}
@@ -339,7 +320,7 @@ func (p *pass) rejections(u *unit) string {
 	if u.spec.Global {
 		have = len(u.at)
 		for _, n := range u.at { // a lost node keeps its global units
-			if v := p.first(p.static, u, n); !v.ok {
+			if v := p.first(p.filters.static, u, n); !v.ok {
 				counts[v]--
 			}
 		}
@@ -360,8 +341,8 @@ func (p *pass) rejections(u *unit) string {
 	})
 	text := fmt.Sprintf("%d of %d nodes", have, len(p.nodes))
 	for i, r := range reasons {
-		if i == reasonsMax {
-			return fmt.Sprintf("%s, and %d other reasons", text, len(reasons)-reasonsMax)
+		if rest := len(reasons) - i; i == reasonsMax-1 && rest > 1 {
+			return fmt.Sprintf("%s, and %d other reasons", text, rest)
 		}
 		text += []string{": ", ", "}[min(i, 1)] + r.text
 	}

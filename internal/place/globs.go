@@ -2,6 +2,7 @@ package place
 
 import (
 	"cmp"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -25,11 +26,6 @@ func Matches(pattern string, name cluster.UnitName) bool {
 type globs struct {
 	list    []*glob
 	numbers map[string]int
-	// byPrefix finds those that have special characters by what precedes the
-	// first, which tells most of them apart from a name; lengths are those of
-	// the prefixes.
-	byPrefix map[string][]int
-	lengths  []int
 }
 
 // glob is one of them, with the units whose name it matches.
@@ -39,51 +35,55 @@ type glob struct {
 	here    map[*node][]*unit // those placed, by index
 }
 
-func newGlobs() *globs { return &globs{numbers: map[string]int{}, byPrefix: map[string][]int{}} }
+func newGlobs() *globs { return &globs{numbers: map[string]int{}} }
 
 // number returns the number of a text, which is new or not.
 func (g *globs) number(text string) int {
-	if number, known := g.numbers[text]; known {
-		return number
+	if last := len(g.list) - 1; last >= 0 && g.list[last].text == text {
+		return last // the instances of a template ask one after the other
 	}
-	number := len(g.list)
-	g.numbers[text] = number
-	g.list = append(g.list, &glob{text: text, here: map[*node][]*unit{}})
-	if meta := strings.IndexAny(text, `*?[\`); meta >= 0 {
-		g.byPrefix[text[:meta]] = append(g.byPrefix[text[:meta]], number)
-		if !slices.Contains(g.lengths, meta) {
-			g.lengths = append(g.lengths, meta)
-		}
+	number, known := g.numbers[text]
+	if !known {
+		number = len(g.list)
+		g.numbers[text] = number
+		g.list = append(g.list, &glob{text: text, here: map[*node][]*unit{}})
 	}
 	return number
 }
 
-// introduce tells the globs of a unit, and the unit which globs mean it. Units
-// come in the order of their names, after all globs are known.
-func (g *globs) introduce(u *unit) {
-	name := string(u.Name)
-	if number, known := g.numbers[name]; known {
-		u.met = append(u.met, number)
-	}
-	for _, length := range g.lengths {
-		if length > len(name) {
-			continue
+// findMet tells the globs which units they mean, and the units which globs mean
+// them. Units whose name begins with what precedes a glob's first special
+// character stand next to each other, since units are sorted by name.
+func (p *pass) findMet() {
+	for number, glob := range p.globs.list {
+		prefix := glob.text
+		if meta := strings.IndexAny(prefix, `*?[\`); meta >= 0 {
+			prefix = prefix[:meta]
 		}
-		for _, number := range g.byPrefix[name[:length]] {
-			if text := g.list[number].text; text != name && Matches(text, u.Name) {
+		for _, u := range p.units[p.seek(prefix):] {
+			if !strings.HasPrefix(string(u.Name), prefix) {
+				break
+			}
+			if Matches(glob.text, u.Name) {
+				glob.members = append(glob.members, u)
 				u.met = append(u.met, number)
 			}
 		}
 	}
-	for _, number := range u.met {
-		g.list[number].members = append(g.list[number].members, u)
-	}
 }
+
+// nodes returns the nodes with a unit that a glob means, in no order.
+func (g *globs) nodes(number int) []*node { return slices.Collect(maps.Keys(g.list[number].here)) }
 
 // other returns the first unit, by name, that a glob means on a node, and that
 // is not u; nil if there is none.
 func (g *globs) other(number int, n *node, u *unit) *unit {
-	for _, there := range g.list[number].here[n] {
+	return other(g.list[number].here[n], u)
+}
+
+// other returns the first of some units that is not u, nil if there is none.
+func other(units []*unit, u *unit) *unit {
+	for _, there := range units {
 		if there != u {
 			return there
 		}
@@ -141,13 +141,20 @@ func find(there []*unit, u *unit) (int, bool) {
 }
 
 func insert(by map[*node][]*unit, u *unit, n *node) {
-	if at, found := find(by[n], u); !found {
-		by[n] = slices.Insert(by[n], at, u)
+	there := by[n]
+	if len(there) == 0 {
+		by[n] = u.alone[:]
+	} else if at, found := find(there, u); !found {
+		by[n] = slices.Insert(there, at, u)
 	}
 }
 
 func remove(by map[*node][]*unit, u *unit, n *node) {
-	if at, found := find(by[n], u); found {
+	at, found := find(by[n], u)
+	switch {
+	case found && len(by[n]) == 1:
+		delete(by, n)
+	case found:
 		by[n] = slices.Delete(by[n], at, at+1)
 	}
 }

@@ -10,27 +10,27 @@ import (
 
 // node is a candidate.
 type node struct {
-	index  int
+	stock
+	index  int // by ID
+	turn   int // among those that are equal in all else
 	id     cluster.NodeID
 	name   string
 	state  *cluster.NodeState
 	health cluster.Health
-	load   int // units placed on it, global ones included
 	hash   uint64
-	// Of what it has, this much is promised to units; thousandths of a core,
-	// and bytes.
-	cpu, memory int64
-	asking      []*unit // those placed on it that ask for any of it
+	asking []*unit // those placed on it that ask for CPU or memory
+}
+
+// stock is what a node has, and what of it is taken. Nodes of equal stock suit a
+// unit equally well, labels and other units aside.
+type stock struct {
+	milli, bytes int64         // thousandths of a core, and memory; 0 if it has not said
+	promised     cluster.Usage // to units
+	load         int           // units placed on it, global ones included
 }
 
 // gone reports whether ordinary units have to leave the node.
 func (n *node) gone() bool { return n.health == cluster.Lost || n.health == cluster.Dead }
-
-// milli is how many thousandths of a core the node has, 0 if it has not said.
-func (n *node) milli() int64 { return int64(n.state.Report.CPUs) * 1000 }
-
-// bytes is how much memory the node has, 0 if it has not said.
-func (n *node) bytes() int64 { return n.state.Report.Memory }
 
 // label returns the value of a label: that of operators, else that of the
 // node's configuration, else a fact.
@@ -78,8 +78,8 @@ func (p *pass) addNodes(states []cluster.NodeState) {
 			name = s.Node.ID.Short()
 		}
 		slab[i] = node{
-			id: s.Node.ID, name: name, state: s,
-			health: p.in.Health[s.Node.ID], hash: hash(p.in.Seed, string(s.Node.ID)),
+			id: s.Node.ID, name: name, state: s, health: p.in.Health[s.Node.ID],
+			stock: stock{milli: int64(s.Report.CPUs) * 1000, bytes: s.Report.Memory},
 		}
 		p.nodes[i] = &slab[i]
 		p.byID[s.Node.ID] = &slab[i]
@@ -88,20 +88,5 @@ func (p *pass) addNodes(states []cluster.NodeState) {
 	for i, n := range p.nodes {
 		n.index = i
 	}
-}
-
-// hash is FNV-1a over a string, begun with the seed.
-func hash(seed uint64, s string) uint64 {
-	h := uint64(14695981039346656037) ^ mix(seed)
-	for i := range len(s) {
-		h = (h ^ uint64(s[i])) * 1099511628211
-	}
-	return mix(h)
-}
-
-// mix is the finalizer of splitmix64: every bit of x changes half of the result.
-func mix(x uint64) uint64 {
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
+	inTurn(p.nodes, p.in.Seed)
 }

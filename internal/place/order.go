@@ -65,8 +65,8 @@ func (w *walk) visit(u *unit, via string) {
 	}
 	w.marks[u.index] = open
 	w.path = append(w.path, step{u, via})
-	for _, name := range u.spec.MachineOf {
-		if peer, found := w.p.byName[name]; found {
+	for _, peer := range u.peers {
+		if peer != nil {
 			w.visit(peer, "MachineOf")
 		}
 	}
@@ -75,7 +75,7 @@ func (w *walk) visit(u *unit, via string) {
 	}
 	for _, number := range u.met {
 		for _, replacer := range w.p.replace.namers[number] {
-			if replacer != u && !w.p.letBe(replacer, u) {
+			if replacer != u && !letBe(replacer, u) {
 				w.visit(replacer, "Replaces")
 			}
 		}
@@ -144,7 +144,7 @@ func Circles(units []cluster.Unit, specs func(cluster.Unit) (*Spec, error)) map[
 
 // letBe reports whether a unit that names another in Replaces lets it be
 // nevertheless, because they replace each other, directly or in a circle.
-func (p *pass) letBe(replacer, victim *unit) bool {
+func letBe(replacer, victim *unit) bool {
 	return replacer.circle != 0 && replacer.circle == victim.circle
 }
 

@@ -1,9 +1,7 @@
 package place
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 
 	"argosy/internal/cluster"
@@ -20,23 +18,28 @@ func Plan(in Input) Proposal {
 	if in.State == nil || len(in.State.Nodes) == 0 {
 		return Proposal{}
 	}
-	p := planned(in)
+	p := newPass(in)
+	p.run()
+	return p.proposal()
+}
+
+// proposal returns what has to change.
+func (p *pass) proposal() Proposal {
 	var out Proposal
 	for _, u := range p.units {
 		if c, changed := p.change(u); changed {
 			out.Changes = append(out.Changes, c)
 		}
 	}
-	out.Deletes = p.deletions(in.State)
+	out.Deletes = p.deletes
 	out.Next = p.next()
 	return out
 }
 
-// planned returns the pass after every unit has found its place. First all
-// that may stay are put where they are, so that a unit that is new or moves
-// displaces nobody but by a higher priority; then the rest are placed.
-func planned(in Input) *pass {
-	p := newPass(in)
+// run finds a place for every unit. First all that may stay are put where they
+// are, so that a unit that is new or moves displaces nobody but by a higher
+// priority; then the rest are placed.
+func (p *pass) run() {
 	for _, u := range p.order {
 		p.keep(u)
 	}
@@ -47,10 +50,9 @@ func planned(in Input) *pass {
 			p.settle(u)
 		}
 		if !p.freed {
-			break
+			return
 		}
 	}
-	return p
 }
 
 // roundsMax bounds how often all units get their turn in one plan. What is left
@@ -77,35 +79,19 @@ func (p *pass) keep(u *unit) {
 			p.giveUp(u, n)
 			continue
 		}
-		if v := p.staying(u, n); !v.ok {
-			u.left = append(u.left, fmt.Sprintf("%s, which %s", n.name, v.phrase(1)))
+		// Nothing says that a unit whose constraints cannot be read must not stay.
+		if why := p.why(p.filters.staying, u, n); why != "" && !u.broken {
+			u.left = append(u.left, fmt.Sprintf("%s, which %s", n.name, why))
 			continue
 		}
 		p.put(u, n)
 	}
 }
 
-// staying says whether a unit may stay on a node, the node's health aside. A
-// unit whose constraints cannot be read stays: nothing says that it must not.
-func (p *pass) staying(u *unit, n *node) verdict {
-	if u.broken {
-		return yes()
-	}
-	for _, f := range p.filters {
-		if f.placingOnly {
-			continue
-		}
-		if v := f.check(p, u, n); !v.ok {
-			return v
-		}
-	}
-	return yes()
-}
-
 // settle finds a place for what keep has not placed, or what has to leave since.
 // Whoever a unit looks to comes before it, so it sees where that one went.
 func (p *pass) settle(u *unit) {
-	if len(u.spec.MachineOf) > 0 || len(u.near) > 0 || len(u.met) > 0 {
+	if len(u.at) > 0 && (len(u.peers) > 0 || len(u.near) > 0 || len(u.met) > 0) {
 		p.follow(u)
 	}
 	switch {
@@ -122,23 +108,21 @@ func (p *pass) settle(u *unit) {
 // follow takes a unit off the nodes that its peers have left, or to which one
 // came that replaces it.
 func (p *pass) follow(u *unit) {
-	for _, n := range slices.Clone(u.at) {
-		for _, check := range []func(*pass, *unit, *node) verdict{checkMachineOf, checkNear, checkReplaced} {
-			if v := check(p, u, n); !v.ok && !u.broken {
-				p.take(u, n)
-				p.freed = true
-				u.left = append(u.left, fmt.Sprintf("%s, which %s", n.name, v.phrase(1)))
-				break
-			}
+	for i := len(u.at) - 1; i >= 0 && !u.broken; i-- {
+		n := u.at[i]
+		if why := p.why(p.filters.following, u, n); why != "" {
+			p.take(u, n)
+			p.freed = true
+			u.left = append(u.left, fmt.Sprintf("%s, which %s", n.name, why))
 		}
 	}
 }
 
 // spread puts a global unit on every node that may take it.
 func (p *pass) spread(u *unit) {
-	for _, tier := range p.classOf(u).tiers {
-		for _, n := range tier {
-			if !u.on(n) && p.first(p.dynamic, u, n).ok {
+	for _, t := range p.classOf(u).tiers {
+		for _, n := range t.nodes {
+			if !u.on(n) && p.first(p.filters.dynamic, u, n).ok {
 				p.put(u, n)
 			}
 		}
@@ -189,22 +173,24 @@ func (p *pass) seat(u *unit) (n *node, why string) {
 
 // change compares where a unit is to be with the record of where it is.
 func (p *pass) change(u *unit) (Change, bool) {
+	was, reason, retry := u.record, p.reason(u), p.retry(u)
+	stays := u.stays()
+	if stays && was.Global == u.spec.Global && was.Reason == reason && was.Retry.Equal(retry) {
+		return Change{}, false
+	}
 	next := cluster.Placement{
 		Unit: u.Name, UID: u.UID, Global: u.spec.Global,
-		Nodes: ids(u.at), Reason: p.reason(u), Since: p.in.Now,
-		Epoch: cluster.Epoch(p.in.State.Revision) + 1, Retry: p.retry(u),
+		Nodes: ids(u.at), Reason: reason, Since: p.in.Now,
+		Epoch: cluster.Epoch(p.in.State.Revision) + 1, Retry: retry,
 	}
-	if was := u.record; was != nil {
+	if was != nil {
 		// Epochs begin at the store's revision, so that they grow even when a
 		// unit is destroyed and submitted again under the same name.
 		next.Epoch = max(next.Epoch, was.Epoch+1)
 		next.Revision = was.Revision
-		if was.UID == next.UID && slices.Equal(was.Nodes, next.Nodes) {
-			next.Epoch, next.Since = was.Epoch, was.Since
-			if was.Global == next.Global && was.Reason == next.Reason && was.Retry.Equal(next.Retry) {
-				return Change{}, false
-			}
-		}
+	}
+	if stays {
+		next.Epoch, next.Since = was.Epoch, was.Since
 	}
 	return Change{Placement: next, UnitRevision: u.Revision, PlacementRevision: next.Revision}, true
 }
@@ -232,27 +218,10 @@ func (p *pass) reason(u *unit) string {
 		return waiting(u, u.at[0])
 	case u.at[0].gone() && !u.broken:
 		return fmt.Sprintf("%s%s, which is %s: %s", stays, u.at[0].name, u.at[0].health, p.rejections(u))
-	case u.old != nil && !u.stale() && slices.Equal(u.old.Nodes, ids(u.at)):
+	case u.stays() && !u.stale():
 		return u.old.Reason
 	}
 	return "kept on " + u.at[0].name
-}
-
-// deletions returns the placements of units that are inactive or destroyed.
-func (p *pass) deletions(state *cluster.State) []Deletion {
-	var out []Deletion
-	for _, placed := range state.Placements {
-		if _, active := p.byName[placed.Unit]; active {
-			continue
-		}
-		d := Deletion{Unit: placed.Unit, PlacementRevision: placed.Revision, Reason: "the unit was destroyed"}
-		if revision, exists := p.inactive[placed.Unit]; exists {
-			d.UnitRevision, d.Reason = revision, "the unit is inactive"
-		}
-		out = append(out, d)
-	}
-	slices.SortFunc(out, func(a, b Deletion) int { return cmp.Compare(a.Unit, b.Unit) })
-	return out
 }
 
 func ids(nodes []*node) []cluster.NodeID {

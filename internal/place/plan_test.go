@@ -96,7 +96,7 @@ func TestPlan(t *testing.T) {
 			node c region=eu lost
 			unit db.service on=b
 			unit web.service needs=region:eu conflicts=db.*`,
-		want: `web.service pending: 0 of 3 nodes: 1 conflicts with db.service, 1 is lost, 1 lacks region=eu`,
+		want: `web.service pending: 0 of 3 nodes: 1 conflicts with db.*, 1 is lost, 1 lacks region=eu`,
 	}, {
 		name: "values of one key are alternatives, keys are all needed",
 		world: `node a region=eu
@@ -138,7 +138,7 @@ func TestPlan(t *testing.T) {
 			unit web@2.service conflicts=web@*.service
 			unit web@3.service conflicts=web@*.service`,
 		want: `web@2.service [b]: placed on b: the only node that fits
-			web@3.service pending: 0 of 2 nodes: 1 conflicts with web@1.service, 1 conflicts with web@2.service`,
+			web@3.service pending: 0 of 2 nodes: 2 conflict with web@*.service`,
 	}, {
 		name: "conflicting names may hold backslashes",
 		world: `node a
@@ -253,7 +253,7 @@ func TestPlan(t *testing.T) {
 			unit web@.service`,
 		want: `web@.service pending: a template is not placed itself; start an instance of it`,
 	}, {
-		name: "many different reasons are cut short",
+		name: "what the same words of a unit forbid is counted together",
 		world: `node a
 			node b
 			node c
@@ -264,7 +264,22 @@ func TestPlan(t *testing.T) {
 			unit a3.service on=c
 			unit a4.service on=d
 			unit web.service conflicts=a*`,
-		want: `web.service pending: 0 of 5 nodes: 1 conflicts with a1.service, 1 conflicts with a2.service, 1 conflicts with a3.service, and 2 other reasons`,
+		want: `web.service pending: 0 of 5 nodes: 4 conflict with a*, 1 is lost`,
+	}, {
+		name: "many different reasons are cut short, but never by one",
+		world: `node a
+			node b
+			node c
+			node d
+			node e lost
+			unit a1.service on=a conflicts=web.service
+			unit a2.service on=b conflicts=web.service
+			unit a3.service on=c conflicts=web.service
+			unit a4.service on=d conflicts=web.service
+			unit web.service
+			unit x.service conflicts=a4.service require=name!=a,name!=b`,
+		want: `web.service pending: 0 of 5 nodes: 1 conflicts with a1.service, 1 conflicts with a2.service, 1 conflicts with a3.service, and 2 other reasons
+			x.service [c]: placed on c: the only node that fits`,
 	}} {
 		t.Run(test.name, func(t *testing.T) {
 			got := picture(place.Plan(world(t, test.world)))

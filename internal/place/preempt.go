@@ -14,12 +14,15 @@ import (
 // Of several nodes that is taken on which the least important have to go, and
 // then the fewest.
 func (p *pass) preempt(u *unit) (*node, string) {
+	if u.spec.Priority <= p.weakest {
+		return nil, ""
+	}
 	var best *node
 	var leaving []*unit
-	for _, tier := range p.classOf(u).tiers {
-		for _, n := range tier {
+	for _, t := range p.classOf(u).tiers {
+		for _, n := range t.nodes {
 			victims := p.victims(u, n)
-			if len(victims) > 0 && (best == nil || p.gentler(u, n, victims, best, leaving)) {
+			if len(victims) > 0 && (best == nil || gentler(n, victims, best, leaving)) {
 				best, leaving = n, victims
 			}
 		}
@@ -52,7 +55,7 @@ func (p *pass) victims(u *unit, n *node) []*unit {
 	})
 	for i, v := range weaker {
 		p.take(v, n)
-		if p.first(p.dynamic, u, n).ok {
+		if p.first(p.filters.dynamic, u, n).ok {
 			weaker = p.spare(u, n, weaker[:i+1])
 			for _, v := range weaker {
 				p.put(v, n)
@@ -72,7 +75,7 @@ func (p *pass) spare(u *unit, n *node, taken []*unit) []*unit {
 	var out []*unit
 	for _, v := range slices.Backward(taken) {
 		p.put(v, n)
-		if !p.first(p.dynamic, u, n).ok {
+		if !p.first(p.filters.dynamic, u, n).ok {
 			p.take(v, n)
 			out = append(out, v)
 		}
@@ -82,9 +85,8 @@ func (p *pass) spare(u *unit, n *node, taken []*unit) []*unit {
 }
 
 // gentler reports whether fewer or less important units leave a than b.
-func (p *pass) gentler(u *unit, a *node, fromA []*unit, b *node, fromB []*unit) bool {
+func gentler(a *node, fromA []*unit, b *node, fromB []*unit) bool {
 	top := func(list []*unit) int { return list[len(list)-1].spec.Priority }
-	own := hash(p.in.Seed, string(u.Name))
 	return cmp.Or(cmp.Compare(top(fromA), top(fromB)), cmp.Compare(len(fromA), len(fromB)),
-		cmp.Compare(a.load, b.load), cmp.Compare(mix(own^b.hash), mix(own^a.hash))) < 0
+		cmp.Compare(a.load, b.load), cmp.Compare(a.turn, b.turn)) < 0
 }

@@ -1,30 +1,36 @@
 package place
 
-import (
-	"cmp"
-	"fmt"
-)
+import "cmp"
 
-// rating is how well a node suits a unit, apart from the labels that it prefers
-// (see class.tiers). What stands first counts first; what is equal in all goes
-// by the tie, which is another one for each unit.
+// rating is how well a node suits a unit. What stands first counts first.
 type rating struct {
-	crowd int     // instances in the node's domains of the unit's Spread
-	wish  int     // units there that it wants near, less those that it wants away
-	share float64 // of the node's CPU or memory that would be promised, if it asks for any
-	load  int     // units
-	tie   uint64
+	preferred int     // weight of the preferences for labels that it meets
+	crowd     int     // instances in the node's domains of the unit's Spread
+	wish      int     // units there that it wants near, less those that it wants away
+	share     float64 // of the node's CPU or memory that would be promised, if it asks for any
+	load      int     // units
+	turn      int     // another one for each node
 }
 
 // better reports whether r suits better than s.
 func (r rating) better(s rating) bool {
-	return cmp.Or(cmp.Compare(s.crowd, r.crowd), cmp.Compare(r.wish, s.wish), cmp.Compare(s.share, r.share),
-		cmp.Compare(s.load, r.load), cmp.Compare(r.tie, s.tie)) > 0
+	switch {
+	case r.preferred != s.preferred:
+		return r.preferred > s.preferred
+	case r.crowd != s.crowd:
+		return r.crowd < s.crowd
+	case r.wish != s.wish:
+		return r.wish > s.wish
+	case r.share != s.share:
+		return r.share < s.share
+	}
+	return cmp.Or(cmp.Compare(r.load, s.load), cmp.Compare(r.turn, s.turn)) < 0
 }
 
-// rate rates a node for a unit; hash is the unit's.
-func (p *pass) rate(u *unit, n *node, hash uint64) rating {
-	r := rating{load: n.load, tie: mix(hash ^ n.hash)}
+// rate rates a node of a tier for a unit, the wishes for other units aside: but
+// for the turn, it is the same for all nodes of a bin.
+func (p *pass) rate(u *unit, n *node, preferred int) rating {
+	r := rating{preferred: preferred, load: n.load, turn: n.turn}
 	for _, s := range u.spreads {
 		count, there := s.on(n)
 		if !there {
@@ -32,87 +38,27 @@ func (p *pass) rate(u *unit, n *node, hash uint64) rating {
 		}
 		r.crowd += count
 	}
-	for _, number := range u.wantNear {
-		if p.globs.other(number, n, u) != nil {
-			r.wish++
-		}
+	if u.spec.CPU > 0 && n.milli > 0 {
+		r.share = float64(n.promised.CPU+u.spec.CPU) / float64(n.milli)
 	}
-	for _, number := range u.wantAway {
-		if p.globs.other(number, n, u) != nil {
-			r.wish--
-		}
-	}
-	if u.spec.CPU > 0 && n.milli() > 0 {
-		r.share = float64(n.cpu+u.spec.CPU) / float64(n.milli())
-	}
-	if u.spec.Memory > 0 && n.bytes() > 0 {
-		r.share = max(r.share, float64(n.memory+u.spec.Memory)/float64(n.bytes()))
+	if u.spec.Memory > 0 && n.bytes > 0 {
+		r.share = max(r.share, float64(n.promised.Memory+u.spec.Memory)/float64(n.bytes))
 	}
 	return r
 }
 
-// best returns the best of the nodes that may take the unit, and why it is.
-// One that failed goes where it failed before only if no other node is left.
-func (p *pass) best(u *unit) (*node, string) {
-	c := p.classOf(u)
-	for {
-		for i, tier := range c.tiers {
-			n, fit := p.bestOf(u, tier)
-			if n != nil {
-				return n, choice(u, n, fit, i < len(c.tiers)-1)
-			}
-		}
-		if len(u.avoid) == 0 {
-			return nil, ""
-		}
-		u.avoid = u.avoid[:len(u.avoid)-1]
-	}
-}
-
-// bestOf returns the best of some nodes, and how many of them may take the unit.
-func (p *pass) bestOf(u *unit, nodes []*node) (best *node, fit int) {
-	var top rating
-	own := hash(p.in.Seed, string(u.Name))
-	if u.free() {
-		for _, n := range nodes {
-			if best != nil && n.load > top.load {
-				continue
-			}
-			if r := (rating{load: n.load, tie: mix(own ^ n.hash)}); best == nil || r.better(top) {
-				best, top = n, r
-			}
-		}
-		return best, len(nodes)
-	}
-	for _, n := range nodes {
-		if u.avoids(n) || !p.first(p.dynamic, u, n).ok {
-			continue
-		}
-		fit++
-		if r := p.rate(u, n, own); best == nil || r.better(top) {
-			best, top = n, r
+// wish returns how many of the globs that a unit wants near mean a unit on a
+// node, less those that it wants away.
+func (p *pass) wish(u *unit, n *node) (count int) {
+	for _, number := range u.wantNear {
+		if p.globs.other(number, n, u) != nil {
+			count++
 		}
 	}
-	return best, fit
-}
-
-// choice says why a node was chosen among those that fit.
-func choice(u *unit, n *node, fit int, preferring bool) string {
-	if fit == 1 && !preferring {
-		return "the only node that fits"
+	for _, number := range u.wantAway {
+		if p.globs.other(number, n, u) != nil {
+			count--
+		}
 	}
-	quality := "least loaded"
-	switch {
-	case len(u.spreads) > 0:
-		quality = "best spread"
-	case len(u.wantNear)+len(u.wantAway) > 0:
-		quality = "best by its wishes"
-	case u.asks():
-		quality = "least promised"
-	}
-	which := "nodes that fit"
-	if preferring {
-		which = "nodes that fit and are preferred"
-	}
-	return fmt.Sprintf("%s of %d %s (%d units)", quality, fit, which, n.load)
+	return count
 }

@@ -32,17 +32,13 @@ const failedOn = "failed on "
 
 // findFailures notes the units that failed where they are placed.
 func (p *pass) findFailures() {
-	boots := map[cluster.NodeID]string{}
-	for _, n := range p.in.State.Nodes {
-		boots[n.Node.ID] = n.Session.BootID
-	}
 	for i := range p.in.State.Statuses {
 		s := &p.in.State.Statuses[i]
 		if s.Active != "failed" {
 			continue
 		}
-		u, n := p.byName[s.Unit], p.byID[s.Node]
-		if u == nil || n == nil || n.health != cluster.Ready || s.BootID != "" && s.BootID != boots[s.Node] {
+		u, n := p.find(s.Unit), p.byID[s.Node]
+		if u == nil || n == nil || n.health != cluster.Ready || s.BootID != "" && s.BootID != n.state.Session.BootID {
 			continue
 		}
 		if u.mayRetry(s) {
@@ -84,8 +80,11 @@ func (u *unit) waits() bool {
 
 // retry returns what the record of a unit is to say of its being tried again.
 func (p *pass) retry(u *unit) *cluster.Retry {
+	if u.failed == nil && (u.old == nil || u.old.Retry == nil) {
+		return nil
+	}
 	var was cluster.Retry
-	if u.old != nil && u.old.Retry != nil {
+	if u.old.Retry != nil {
 		was = *u.old.Retry
 	}
 	next := was

@@ -71,7 +71,7 @@ func TestWishes(t *testing.T) {
 			node b memory=2G
 			unit a.service memory=2G on=a
 			unit b.service memory=2G priority=1 on=a`,
-		want: `a.service [b]: moved from a, which lacks 2G of memory, to b: the only node that fits`,
+		want: `a.service [b]: moved from a, which lacks 2G of memory (1G of 3G is free), to b: the only node that fits`,
 	}, {
 		name: "priority: who is more important is placed first",
 		world: `node a cpus=1
@@ -111,10 +111,10 @@ func TestWishes(t *testing.T) {
 			unit web@2.service spread=zone
 			unit web@3.service spread=zone
 			unit web@4.service spread=zone require=name!=d`,
-		want: `web@1.service [b]: placed on b: best spread of 4 nodes that fit (0 units)
-			web@2.service [d]: placed on d: best spread of 2 nodes that fit (0 units)
-			web@3.service [c]: placed on c: the only node that fits
-			web@4.service [a]: placed on a: best spread of 3 nodes that fit (0 units)`,
+		want: `web@1.service [c]: placed on c: best spread of 4 nodes that fit (0 units)
+			web@2.service [d]: placed on d: best spread of 3 nodes that fit (0 units)
+			web@3.service [a]: placed on a: best spread of 2 nodes that fit (0 units)
+			web@4.service [b]: placed on b: best spread of 3 nodes that fit (0 units)`,
 	}, {
 		name: "spread: an instance waits rather than crowd a domain",
 		world: `node a zone=x memory=8G
