@@ -282,7 +282,9 @@ func TestPlan(t *testing.T) {
 			x.service [c]: placed on c: the only node that fits`,
 	}} {
 		t.Run(test.name, func(t *testing.T) {
-			got := picture(place.Plan(world(t, test.world)))
+			in := world(t, test.world)
+			got := picture(place.Plan(in))
+			sameOnShelves(t, in)
 			if diff := cmp.Diff(lines(test.want), lines(got)); diff != "" {
 				t.Errorf("plan (-want +got):\n%s", diff)
 			}

@@ -165,6 +165,38 @@ func TestWishes(t *testing.T) {
 			unit batch.service`,
 		want: `batch.service pending: 0 of 1 nodes: 1 conflicts with web.service`,
 	}, {
+		name: "spread: equally loaded nodes are told apart by their domain, b",
+		world: `node a zone=x
+			node b zone=y
+			unit other.service on=b
+			unit web@1.service spread=zone on=a
+			unit web@2.service spread=zone`,
+		want: `web@2.service [b]: placed on b: the only node that fits`,
+	}, {
+		name: "away: equally loaded nodes are told apart by who is there, b",
+		world: `node a
+			node b
+			unit calm.service on=b
+			unit noisy.service on=a
+			unit web.service away=-noisy.service`,
+		want: `web.service [b]: placed on b: best by its wishes of 2 nodes that fit (1 units)`,
+	}, {
+		name: "spread: equally loaded nodes are told apart by their domain, a",
+		world: `node a zone=x
+			node b zone=y
+			unit other.service on=a
+			unit web@1.service spread=zone on=b
+			unit web@2.service spread=zone`,
+		want: `web@2.service [a]: placed on a: the only node that fits`,
+	}, {
+		name: "away: equally loaded nodes are told apart by who is there, a",
+		world: `node a
+			node b
+			unit calm.service on=a
+			unit noisy.service on=b
+			unit web.service away=-noisy.service`,
+		want: `web.service [a]: placed on a: best by its wishes of 2 nodes that fit (1 units)`,
+	}, {
 		name: "replaces: the victim leaves and goes where it may",
 		world: `node a
 			node b
@@ -174,6 +206,15 @@ func TestWishes(t *testing.T) {
 			unit new.service replaces=old*`,
 		want: `new.service [a]: placed on a: least loaded of 2 nodes that fit (1 units)
 			old.service [b]: moved from a, which has what replaces it, new.service, to b: the only node that fits`,
+	}, {
+		name: "replaces: who would not be beside the victim has its place at once",
+		world: `node a
+			unit old.service global on=a
+			unit eager.service global conflicts=old.service
+			unit new.service replaces=old.service`,
+		want: `eager.service [a]: global, on 1 of 1 nodes
+			new.service [a]: placed on a: the only node that fits
+			old.service pending: 0 of 1 nodes: 1 conflicts with eager.service`,
 	}, {
 		name: "replaces: a victim that may go nowhere else waits, and says why",
 		world: `node a
@@ -207,6 +248,7 @@ func TestWishes(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			in := world(t, test.world)
 			got := place.Plan(in)
+			sameOnShelves(t, in)
 			if diff := cmp.Diff(lines(test.want), lines(picture(got))); diff != "" {
 				t.Errorf("plan (-want +got):\n%s", diff)
 			}
