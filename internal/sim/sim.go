@@ -35,6 +35,10 @@ type Config struct {
 	// Dir holds the nodes' disks.
 	Dir string
 	Log *slog.Logger
+	// Store is a real store, for measuring in real time, outside a bubble. No
+	// fault comes between it and the servers, and nothing is audited. nil: one in
+	// memory, as everything else.
+	Store store.Store
 }
 
 // operatorHost is where users call from. A node that is cut off from all others
@@ -45,7 +49,8 @@ const operatorHost = "192.0.2.1"
 const certLife = 365 * 24 * time.Hour
 
 // Sim is a simulated cluster; it implements World. Make and use it inside a
-// synctest bubble, and Close it there. Its methods are called by one goroutine.
+// synctest bubble, and Close it there, unless it has a real store. Its methods
+// are called by one goroutine.
 type Sim struct {
 	cfg       Config
 	net       *Network
@@ -106,7 +111,9 @@ func New(cfg Config) (*Sim, error) {
 	if s.operator, err = s.newOperator(); err != nil {
 		return nil, err
 	}
-	s.watcher = watch(mirror.New(s.store.Client(), cfg.Log))
+	if cfg.Store == nil {
+		s.watcher = watch(mirror.New(s.store.Client(), cfg.Log))
+	}
 	for _, m := range s.machines {
 		if err := s.start(m); err != nil {
 			return nil, err
@@ -120,10 +127,20 @@ func (s *Sim) Close() {
 	for _, m := range s.machines {
 		s.halt(m)
 	}
-	s.watcher.close()
 	s.net.Close()
 	s.operator.Close()
-	s.Advance(time.Minute) // what had a time limit comes to its end
+	if s.watcher != nil {
+		s.watcher.close()
+		s.Advance(time.Minute) // what had a time limit comes to its end
+	}
+}
+
+// line is a server's way to the store.
+func (s *Sim) line(m *machine) store.Store {
+	if s.cfg.Store != nil {
+		return s.cfg.Store
+	}
+	return s.store.ClientWith(s.storeFault(m))
 }
 
 // form writes what a cluster is after all nodes have joined.
@@ -152,9 +169,13 @@ func (s *Sim) form() error {
 			ops = append(ops, store.PutMember(cluster.Member{Node: m.id, MemberID: uint64(i + 1), State: cluster.MemberVoter, Since: now}))
 		}
 	}
+	into := s.cfg.Store
+	if into == nil {
+		into = s.store.Client()
+	}
 	for len(ops) > 0 {
 		n := min(len(ops), 100)
-		if _, _, err := s.store.Client().Commit(context.Background(), store.Txn{Then: ops[:n]}); err != nil {
+		if _, _, err := into.Commit(context.Background(), store.Txn{Then: ops[:n]}); err != nil {
 			return err
 		}
 		ops = ops[n:]
@@ -254,7 +275,7 @@ func (s *Sim) start(m *machine) error {
 func (s *Sim) serve(ctx context.Context, m *machine, running *sync.WaitGroup) (*http.Server, error) {
 	log := s.cfg.Log.With("node", m.name)
 	control := node.NewControl(node.ControlConfig{Node: m.id, Timings: cluster.DefaultTimings(), CertLife: certLife}, node.ControlDeps{
-		Store:          s.store.ClientWith(s.storeFault(m)),
+		Store:          s.line(m),
 		Voters:         func(context.Context) ([]wire.Voter, int64, error) { return nil, 0, nil },
 		InitialCluster: func(context.Context) (string, error) { return "", nil },
 		Authority:      s.authority, EtcdAuthority: s.authority, Journal: m.fake,
@@ -337,6 +358,9 @@ func (s *Sim) Nodes() []string {
 
 // Leader implements World.
 func (s *Sim) Leader() string {
+	if s.watcher == nil {
+		return ""
+	}
 	if state := s.watcher.current(); state != nil {
 		for _, m := range s.machines {
 			if m.id == state.Leader.Node {

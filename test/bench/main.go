@@ -1,466 +1,104 @@
-// Command bench measures Argosy on lab nodes and writes the table of
-// docs/reference/performance.md. Nothing is asserted: figures depend on the
-// machine, so what matters is compared with systemd itself in the same run.
+// Command bench measures Argosy and writes docs/reference/performance.md.
+// Nothing is asserted: figures depend on the machine, so what matters is
+// compared with something else in the same run.
 //
 //	make bench
 package main
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
-
-	"argosy/internal/api/client"
-	"argosy/internal/api/wire"
-	"argosy/internal/cluster"
-	"argosy/internal/lab"
-	"argosy/internal/loop"
 )
 
-const stateDir = "/var/lib/argosy-lab-test"
-
-// bench is one run.
-type bench struct {
-	ctx    context.Context
+// options are what one run is told.
+type options struct {
 	binary string
-	units  int
-	losses int
-	rows   [][3]string // what, measured, note
+	units  int // of the large measurement on lab nodes
+	losses int // how often a node is lost
+}
+
+// section is one part of the page.
+type section struct {
+	name, title string
+	text        string // what was measured, and how
+	measure     func(context.Context, options, *table) error
+}
+
+// sections lists all that can be measured, in the order of the page.
+func sections() []section {
+	return []section{
+		{"lab", "On lab nodes", labText, measureLab},
+		{"placing", "Placing alone", placingText, measurePlacing},
+		{"committing", "Placements in the store", committingText, measureCommitting},
+		{"control", "A thousand nodes", controlText, measureControl},
+	}
 }
 
 func main() {
-	units := flag.Int("units", 1000, "how many units the large measurement has")
-	losses := flag.Int("losses", 20, "how often a node is lost")
-	out := flag.String("o", "", "write the table to this file instead of standard output")
+	var opts options
+	flag.StringVar(&opts.binary, "binary", "bin/argosy", "the program that is measured on lab nodes")
+	flag.IntVar(&opts.units, "units", 1000, "how many units the large measurement on lab nodes has")
+	flag.IntVar(&opts.losses, "losses", 20, "how often a node is lost")
+	only := flag.String("only", "", "measure these sections only, with commas between; what the page says of others stays")
+	out := flag.String("o", "", "write to this page instead of standard output")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	b := &bench{ctx: ctx, binary: "bin/argosy", units: *units, losses: *losses}
-	if err := b.run(); err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
-	}
-	text := b.table()
-	if *out == "" {
-		fmt.Fprint(os.Stdout, text)
-		return
-	}
-	if err := os.WriteFile(*out, []byte(text), 0o644); err != nil {
+	if err := run(ctx, opts, *only, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func (b *bench) row(what, value, note string) {
-	fmt.Fprintf(os.Stderr, "%-60s %-24s %s\n", what, value, note)
-	b.rows = append(b.rows, [3]string{what, value, note})
-}
-
-func (b *bench) run() error {
-	if _, err := b.lab("bench", 1, func(_ *lab.Lab, took time.Duration) error {
-		b.row("form a cluster of 1 node, from booted", seconds(took), "")
-		return nil
-	}); err != nil {
+func run(ctx context.Context, opts options, only, out string) error {
+	chosen, err := choose(only)
+	if err != nil {
 		return err
 	}
-	_, err := b.lab("bench", 3, func(l *lab.Lab, took time.Duration) error {
-		b.row("form a cluster of 3 nodes with 3 servers, from booted", seconds(took), "")
-		for _, step := range []func(*lab.Lab) error{b.one, b.idle, b.hundred, b.many, b.loss} {
-			if err := step(l); err != nil {
+	var page page
+	if out != "" {
+		if page, err = readPage(out); err != nil {
+			return err
+		}
+	}
+	for _, s := range chosen {
+		fmt.Fprintf(os.Stderr, "== %s\n", s.title)
+		var t table
+		if err := s.measure(ctx, opts, &t); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		machine := fmt.Sprintf("Measured with %d cores (%s), %s.", runtime.NumCPU(), runtime.GOARCH, runtime.Version())
+		page.set(s.title, s.text+"\n\n"+machine+" Again: `go run ./test/bench -only "+s.name+"`\n\n"+t.String())
+		if out != "" { // what was measured is not lost with what comes after
+			if err := os.WriteFile(out, []byte(page.String()), 0o644); err != nil {
 				return err
 			}
 		}
-		return nil
-	})
-	return err
-}
-
-// lab makes a lab, times the forming of its cluster, and ends it after do.
-func (b *bench) lab(name string, nodes int, do func(*lab.Lab, time.Duration) error) (*lab.Lab, error) {
-	old, err := lab.Open(stateDir, name)
-	if err != nil {
-		return nil, err
 	}
-	if err := old.Down(b.ctx); err != nil {
-		return nil, err
-	}
-	defer func() { _ = old.Down(context.Background()) }()
-	cfg := lab.Config{Name: name, Nodes: nodes, Binary: b.binary, StateDir: stateDir}
-	if _, err := lab.Up(b.ctx, cfg); err != nil {
-		return nil, err
-	}
-	start := time.Now()
-	cfg.Form = true
-	l, err := lab.Up(b.ctx, cfg)
-	if err != nil {
-		return nil, err
-	}
-	return l, do(l, time.Since(start))
-}
-
-func (b *bench) node(l *lab.Lab, i int) *lab.Node {
-	n, err := l.Node(strconv.Itoa(i))
-	if err != nil {
-		panic(err) // the lab was made with it
-	}
-	return n
-}
-
-func (b *bench) client(l *lab.Lab) *client.Client {
-	return client.New(client.Config{Socket: b.node(l, 1).Socket()})
-}
-
-// argosy runs the command line against node-1 and returns how long it took.
-func (b *bench) argosy(l *lab.Lab, args ...string) (time.Duration, error) {
-	cmd := exec.CommandContext(b.ctx, b.binary, append([]string{"--socket", b.node(l, 1).Socket()}, args...)...)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	start := time.Now()
-	if err := cmd.Run(); err != nil {
-		return 0, fmt.Errorf("argosy %s: %w: %.2000s", strings.Join(args[:min(3, len(args))], " "), err, out.String())
-	}
-	return time.Since(start), nil
-}
-
-const unitText = "[Service]\nExecStart=/bin/sleep infinity\n"
-
-func (b *bench) files(n int) (dir string, names []string, err error) {
-	if dir, err = os.MkdirTemp("", "argosy-bench-"); err != nil {
-		return "", nil, err
-	}
-	path := filepath.Join(dir, "b@.service")
-	return dir, []string{path, fmt.Sprintf("b@{1..%d}", n)}, os.WriteFile(path, []byte(unitText), 0o600)
-}
-
-// one starts single units, ten times.
-func (b *bench) one(l *lab.Lab) error {
-	dir, names, err := b.files(10)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	if _, err := b.argosy(l, "submit", names[0]); err != nil {
-		return err
-	}
-	var took []time.Duration
-	for i := 1; i <= 10; i++ {
-		d, err := b.argosy(l, "start", fmt.Sprintf("b@%d", i))
-		if err != nil {
-			return err
-		}
-		took = append(took, d)
-	}
-	b.row("start 1 unit until active, command line included", spread(took), "10 times")
-	_, err = b.argosy(l, "destroy", names[1], "b@.service")
-	return err
-}
-
-// idleGoal stands beside what a node uses while nothing happens.
-const idleGoal = "the goal is 1 % for both processes together"
-
-// idle measures what nothing costs.
-func (b *bench) idle(l *lab.Lab) error { return b.cost(l, "0 units") }
-
-const costFor = 20 * time.Second
-
-func (b *bench) cost(l *lab.Lab, what string) error {
-	c := b.client(l)
-	defer c.Close()
-	before, err := c.Status(b.ctx)
-	if err != nil {
-		return err
-	}
-	cpu := b.cpu(l)
-	if err := loop.Sleep(b.ctx, costFor); err != nil {
-		return err
-	}
-	after, err := c.Status(b.ctx)
-	if err != nil {
-		return err
-	}
-	used := b.cpu(l)
-	writes := float64(after.Revision-before.Revision) / costFor.Seconds()
-	b.row("idle with "+what+": store writes", fmt.Sprintf("%.2f/s", writes), "revisions of the store")
-	for _, service := range []string{"argosy", "argosy-etcd"} {
-		var shares []string
-		for i := range used[service] {
-			shares = append(shares, fmt.Sprintf("%.2f %%", 100*(used[service][i]-cpu[service][i])/costFor.Seconds()))
-		}
-		b.row("idle with "+what+": CPU of "+service+", each node", strings.Join(shares, ", "), "of one core; "+idleGoal)
-	}
-	b.row("idle with "+what+": memory of the daemon, each node", b.rss(l, "argosy.service"), "RSS")
-	b.row("idle with "+what+": memory of etcd, each node", b.rss(l, "argosy-etcd.service"), "RSS")
-	return nil
-}
-
-// cpu returns the seconds that the services have used on each node.
-func (b *bench) cpu(l *lab.Lab) map[string][]float64 {
-	used := map[string][]float64{}
-	for i := 1; i <= 3; i++ {
-		for _, service := range []string{"argosy", "argosy-etcd"} {
-			used[service] = append(used[service], cpuSeconds(b.pid(l, i, service+".service")))
-		}
-	}
-	return used
-}
-
-// pid returns the main process of a service, as the node numbers it, as a
-// folder of /proc on the host.
-func (b *bench) pid(l *lab.Lab, i int, service string) string {
-	var out bytes.Buffer
-	_, _ = b.node(l, i).Exec(b.ctx, nil, &out, nil, "systemctl", "show", "-p", "MainPID", "--value", service)
-	return fmt.Sprintf("/proc/%d/root/proc/%s", b.node(l, i).Init(), strings.TrimSpace(out.String()))
-}
-
-// cpuSeconds reads user and system time (proc(5), fields 14 and 15 of stat).
-func cpuSeconds(proc string) float64 {
-	text, err := os.ReadFile(proc + "/stat")
-	if err != nil {
-		return 0
-	}
-	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-	user, _ := strconv.ParseFloat(fields[11], 64)
-	system, _ := strconv.ParseFloat(fields[12], 64)
-	return (user + system) / 100
-}
-
-func (b *bench) rss(l *lab.Lab, service string) string {
-	var sizes []string
-	for i := 1; i <= 3; i++ {
-		text, err := os.ReadFile(b.pid(l, i, service) + "/status")
-		size := "?"
-		for line := range strings.Lines(string(text)) {
-			if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok && err == nil {
-				kib, _ := strconv.Atoi(strings.Fields(rest)[0])
-				size = fmt.Sprintf("%d MB", kib/1000)
-			}
-		}
-		sizes = append(sizes, size)
-	}
-	return strings.Join(sizes, ", ")
-}
-
-func (b *bench) hundred(l *lab.Lab) error {
-	_, err := b.fleet(l, 100)
-	return err
-}
-
-// fleet starts units through the cluster, and the same directly by systemctl
-// on each node in the same run, and destroys them.
-func (b *bench) fleet(l *lab.Lab, n int) (keep func() error, err error) {
-	dir, names, err := b.files(n)
-	if err != nil {
-		return nil, err
-	}
-	direct, err := b.direct(l, n)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := b.argosy(l, "submit", names[0]); err != nil {
-		return nil, err
-	}
-	took, err := b.argosy(l, "start", "--wait-timeout", "10m", names[1])
-	if err != nil {
-		return nil, err
-	}
-	b.row(fmt.Sprintf("start %d units on 3 nodes until active", n), seconds(took),
-		fmt.Sprintf("%.0f/s; systemctl alone %s; %.0f %% of its rate", float64(n)/took.Seconds(), seconds(direct), 100*direct.Seconds()/took.Seconds()))
-	end := func() error {
-		defer func() { _ = os.RemoveAll(dir) }()
-		took, err := b.argosy(l, "destroy", "--wait-timeout", "10m", names[1], "b@.service")
-		if err == nil {
-			b.row(fmt.Sprintf("destroy %d units until the last process is gone", n), seconds(took), "")
-		}
-		return err
-	}
-	if n >= 1000 {
-		return end, nil
-	}
-	return nil, end()
-}
-
-// direct starts the same units by systemctl on the three nodes at once: the
-// physical limit.
-func (b *bench) direct(l *lab.Lab, n int) (time.Duration, error) {
-	type result struct {
-		took time.Duration
-		err  error
-	}
-	each := (n + 2) / 3
-	results := make(chan result)
-	for i := 1; i <= 3; i++ {
-		go func() {
-			script := fmt.Sprintf(`printf '%s' >/run/systemd/system/d@.service
-				start=$(date +%%s%%N); systemctl start d@{1..%d}; end=$(date +%%s%%N)
-				systemctl stop 'd@*'; rm /run/systemd/system/d@.service; systemctl daemon-reload; echo $((end - start))`,
-				strings.ReplaceAll(unitText, "\n", `\n`), each)
-			var out, errs bytes.Buffer
-			_, err := b.node(l, i).Exec(b.ctx, nil, &out, &errs, "bash", "-c", script)
-			ns, parseErr := strconv.ParseInt(strings.TrimSpace(out.String()), 10, 64)
-			if err == nil && parseErr != nil {
-				err = fmt.Errorf("systemctl on node-%d: %s%s", i, &out, &errs)
-			}
-			results <- result{time.Duration(ns), err}
-		}()
-	}
-	var longest time.Duration
-	for range 3 {
-		r := <-results
-		if r.err != nil {
-			return 0, r.err
-		}
-		longest = max(longest, r.took)
-	}
-	return longest, nil
-}
-
-func (b *bench) many(l *lab.Lab) error {
-	end, err := b.fleet(l, b.units)
-	if err != nil || end == nil {
-		return err
-	}
-	took, err := b.argosy(l, "list-units", "-o", "json")
-	if err != nil {
-		return err
-	}
-	b.row(fmt.Sprintf("list %d units, command line included", b.units), millis(took), "")
-	if err := b.cost(l, fmt.Sprintf("%d units", b.units)); err != nil {
-		return err
-	}
-	return end()
-}
-
-// loss cuts the power of the node that a unit runs on, again and again.
-func (b *bench) loss(l *lab.Lab) error {
-	dir, names, err := b.files(1)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	if _, err := b.argosy(l, "submit", names[0]); err != nil {
-		return err
-	}
-	if _, err := b.argosy(l, "start", "b@1"); err != nil {
-		return err
-	}
-	var took []time.Duration
-	for range b.losses {
-		d, err := b.loseOnce(l)
-		if err != nil {
-			return err
-		}
-		took = append(took, d)
-	}
-	b.row("node loses power until its unit is active elsewhere", spread(took), fmt.Sprintf("%d times", len(took)))
-	return nil
-}
-
-func (b *bench) loseOnce(l *lab.Lab) (time.Duration, error) {
-	victim, err := b.where(l)
-	if err != nil {
-		return 0, err
-	}
-	viewer := victim%3 + 1
-	if err := b.node(l, victim).PowerOff(b.ctx); err != nil {
-		return 0, err
-	}
-	start := time.Now()
-	c := client.New(client.Config{Socket: b.node(l, viewer).Socket()})
-	defer c.Close()
-	for {
-		u, err := c.Unit(b.ctx, "b@1.service")
-		if err == nil {
-			for _, s := range u.Statuses {
-				if s.Active == "active" && s.Node != b.node(l, victim).MachineID() {
-					took := time.Since(start)
-					return took, b.back(l, victim)
-				}
-			}
-		}
-		if err := loop.Sleep(b.ctx, 20*time.Millisecond); err != nil {
-			return 0, err
-		}
-	}
-}
-
-// where returns the number of the node that the unit is active on.
-func (b *bench) where(l *lab.Lab) (int, error) {
-	c := b.client(l)
-	defer c.Close()
-	for {
-		u, err := c.Unit(b.ctx, "b@1.service")
-		if err == nil && u.Placement != nil && len(u.Placement.Nodes) == 1 {
-			for i := 1; i <= 3; i++ {
-				if b.node(l, i).MachineID() == u.Placement.Nodes[0] {
-					return i, nil
-				}
-			}
-		}
-		if err := loop.Sleep(b.ctx, 50*time.Millisecond); err != nil {
-			return 0, err
-		}
-	}
-}
-
-// back boots a node and waits until the cluster is whole again.
-func (b *bench) back(l *lab.Lab, i int) error {
-	if err := b.node(l, i).PowerOn(b.ctx); err != nil {
-		return err
-	}
-	for whole := 0; whole < 3; {
-		whole = 0
-		for n := 1; n <= 3; n++ {
-			c := client.New(client.Config{Socket: b.node(l, n).Socket()})
-			status, err := c.Status(b.ctx)
-			c.Close()
-			if err == nil && status.Quorum && status.NodesReady == 3 && !slices.ContainsFunc(status.Voters, unhealthy) {
-				whole++
-			}
-		}
-		if err := loop.Sleep(b.ctx, 200*time.Millisecond); err != nil {
-			return err
-		}
+	if out == "" {
+		fmt.Fprint(os.Stdout, page.String())
 	}
 	return nil
 }
 
-func unhealthy(v wire.Voter) bool { return !v.Healthy || v.State != cluster.MemberVoter }
-
-func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }
-func millis(d time.Duration) string  { return fmt.Sprintf("%d ms", d.Milliseconds()) }
-
-// spread shows the middle and the worst of several times.
-func spread(times []time.Duration) string {
-	if len(times) == 0 {
-		return "-"
+// choose returns the sections with some names, all for "".
+func choose(only string) ([]section, error) {
+	if only == "" {
+		return sections(), nil
 	}
-	slices.Sort(times)
-	return fmt.Sprintf("median %s, worst %s", seconds(times[len(times)/2]), seconds(times[len(times)-1]))
-}
-
-// table renders the page.
-func (b *bench) table() string {
-	var out strings.Builder
-	size := "?"
-	if info, err := os.Stat(b.binary); err == nil {
-		size = fmt.Sprintf("%.0f MB", float64(info.Size())/1e6)
+	var chosen []section
+	for name := range strings.SplitSeq(only, ",") {
+		at := slices.IndexFunc(sections(), func(s section) bool { return s.name == name })
+		if at < 0 {
+			return nil, fmt.Errorf("there is no section %q", name)
+		}
+		chosen = append(chosen, sections()[at])
 	}
-	fmt.Fprintf(&out, "# Performance\n\nMade by `make bench` on lab nodes, all on one machine with %d cores (%s), so that everything competes for\nthem: the nodes, etcd's three members, and the units. Figures are compared within one run only.\n\n",
-		runtime.NumCPU(), runtime.GOARCH)
-	out.WriteString("| what | measured | note |\n|---|---|---|\n")
-	for _, row := range b.rows {
-		fmt.Fprintf(&out, "| %s | %s | %s |\n", row[0], row[1], row[2])
-	}
-	fmt.Fprintf(&out, "| size of the binary | %s | |\n", size)
-	return out.String()
+	return chosen, nil
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -59,22 +60,12 @@ func (c *Cluster) Found(t *testing.T, name string) *Member {
 // told of it (its Config has the peer URL) before it starts.
 func (c *Cluster) Prepare(t *testing.T, name string) *Member {
 	t.Helper()
-	dir := t.TempDir()
-	cert, key := c.sign(t, name)
-	file := func(name string, content []byte) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
+	cfg, err := Configure(t.TempDir(), name, c.authority)
+	if err != nil {
+		t.Fatal(err)
 	}
-	peer, client := freeURL(t), freeURL(t)
-	m := &Member{Config: etcd.Config{
-		Name: name, Dir: filepath.Join(dir, "data"), Token: string(c.authority.ID()), State: etcd.Existing,
-		ListenPeer: peer, AdvertisePeer: peer, ListenClient: client, AdvertiseClient: client,
-		CAFile: file("ca.pem", c.authority.CertPEM()), CertFile: file("cert.pem", cert), KeyFile: file("key.pem", key),
-		Started: filepath.Join(dir, "started"), NoFsync: true,
-	}}
+	cfg.State, cfg.NoFsync = etcd.Existing, true
+	m := &Member{Config: cfg}
 	c.members = append(c.members, m)
 	var initial []string
 	for _, other := range c.members {
@@ -84,24 +75,36 @@ func (c *Cluster) Prepare(t *testing.T, name string) *Member {
 	return m
 }
 
-func (c *Cluster) sign(t *testing.T, name string) (cert, key []byte) {
-	t.Helper()
-	cert, key, err := c.authority.SignEtcd(cluster.NodeID(name), netip.MustParseAddr("127.0.0.1"), time.Hour, time.Now())
-	if err != nil {
-		t.Fatal(err)
+// Configure returns the configuration of a first member on loopback, after
+// writing its identity to a folder.
+func Configure(dir, name string, authority *pki.Authority) (etcd.Config, error) {
+	cfg := etcd.Config{
+		Name: name, Dir: filepath.Join(dir, "data"), Token: string(authority.ID()), State: etcd.New,
+		CAFile: filepath.Join(dir, "ca.pem"), CertFile: filepath.Join(dir, "cert.pem"), KeyFile: filepath.Join(dir, "key.pem"),
+		Started: filepath.Join(dir, "started"),
 	}
-	return cert, key
+	cert, key, err := sign(authority, name)
+	for path, content := range map[string][]byte{cfg.CAFile: authority.CertPEM(), cfg.CertFile: cert, cfg.KeyFile: key} {
+		err = errors.Join(err, os.WriteFile(path, content, 0o600))
+	}
+	peer, peerErr := freeURL()
+	client, clientErr := freeURL()
+	cfg.ListenPeer, cfg.AdvertisePeer, cfg.ListenClient, cfg.AdvertiseClient = peer, peer, client, client
+	cfg.InitialCluster = name + "=" + peer
+	return cfg, errors.Join(err, peerErr, clientErr)
+}
+
+func sign(authority *pki.Authority, name string) (cert, key []byte, err error) {
+	return authority.SignEtcd(cluster.NodeID(name), netip.MustParseAddr("127.0.0.1"), time.Hour, time.Now())
 }
 
 // freeURL returns a URL on a port that nobody listens on.
-func freeURL(t *testing.T) string {
-	t.Helper()
+func freeURL() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
-	defer listener.Close()
-	return "https://" + listener.Addr().String()
+	return "https://" + listener.Addr().String(), listener.Close()
 }
 
 // Start starts a member and waits until it serves. It stops with the test.
@@ -157,18 +160,30 @@ func (m *Member) Wait(t *testing.T) error {
 // ClientTLS is how a daemon of this cluster reaches etcd.
 func (c *Cluster) ClientTLS(t *testing.T) *tls.Config {
 	t.Helper()
-	pair, err := tls.X509KeyPair(c.sign(t, "daemon"))
+	settings, err := ClientTLS(c.authority)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: c.Roots(), Certificates: []tls.Certificate{pair}}
+	return settings
+}
+
+// ClientTLS is how a daemon reaches members with identities of an authority.
+func ClientTLS(authority *pki.Authority) (*tls.Config, error) {
+	cert, key, err := sign(authority, "daemon")
+	if err != nil {
+		return nil, err
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	return &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: roots(authority), Certificates: []tls.Certificate{pair}}, err
 }
 
 // Roots are what vouches for the members.
-func (c *Cluster) Roots() *x509.CertPool {
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(c.authority.CertPEM())
-	return roots
+func (c *Cluster) Roots() *x509.CertPool { return roots(c.authority) }
+
+func roots(authority *pki.Authority) *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(authority.CertPEM())
+	return pool
 }
 
 // Open opens a client of the given members; it closes with the test.

@@ -60,6 +60,22 @@ func Settled(in place.Input) place.Input {
 	return in
 }
 
+// Running returns the same cluster after all nodes have said that what is placed
+// on them runs.
+func Running(in place.Input) place.Input {
+	state := *in.State
+	state.Statuses = nil
+	for _, p := range state.Placements {
+		for _, id := range p.Nodes {
+			state.Statuses = append(state.Statuses, cluster.Status{
+				Unit: p.Unit, Node: id, UID: p.UID, Epoch: p.Epoch, Load: "loaded", Active: "active", Sub: "running",
+			})
+		}
+	}
+	in.State = &state
+	return in
+}
+
 // With returns a cluster with one more unit, which is new.
 func With(in place.Input, u cluster.Unit) place.Input {
 	state := *in.State
