@@ -20,9 +20,9 @@ all in one process and in real time (the simulator without its simulated time). 
 memory, and what the nodes have in place of systemd starts a unit at once: what is measured is the control plane. CPU
 is that of the whole process, etcd, the server and all nodes together.`
 
-func measureControl(ctx context.Context, _ options, t *table) error {
+func measureControl(ctx context.Context, opts options, t *table) error {
 	var before float64
-	for _, nodes := range []int{250, 500, 1000} {
+	for _, nodes := range []int{opts.nodes / 4, opts.nodes / 2, opts.nodes} {
 		err := world(ctx, nodes, func(s *sim.Sim) error {
 			used, writes, err := idle(ctx, s)
 			if err != nil {
@@ -42,14 +42,14 @@ func measureControl(ctx context.Context, _ options, t *table) error {
 			return err
 		}
 	}
-	return units(ctx, t)
+	return measureUnits(ctx, opts.nodes, t)
 }
 
-// units measures how long it takes to run more and more units on 1,000 nodes.
-func units(ctx context.Context, t *table) error {
+// measureUnits measures how long it takes to run more and more units.
+func measureUnits(ctx context.Context, nodes int, t *table) error {
 	var before time.Duration
-	for _, n := range []int{2500, 5000, 10_000} {
-		err := world(ctx, 1000, func(s *sim.Sim) error {
+	for _, n := range []int{nodes * 10 / 4, nodes * 10 / 2, nodes * 10} {
+		err := world(ctx, nodes, func(s *sim.Sim) error {
 			took, err := runUnits(ctx, s, n)
 			if err != nil {
 				return err
@@ -59,12 +59,12 @@ func units(ctx context.Context, t *table) error {
 				note += "; " + growth(took, before)
 			}
 			before = took
-			t.row(fmt.Sprintf("1000 nodes: %d units from submit until all are seen running", n), seconds(took), note)
+			t.row(fmt.Sprintf("%d nodes: %d units from submit until all are seen running", nodes, n), seconds(took), note)
 			used, writes, err := idle(ctx, s)
 			if err != nil {
 				return err
 			}
-			t.row(fmt.Sprintf("1000 nodes, %d units, idle: CPU", n), fmt.Sprintf("%.1f %%", used*100), fmt.Sprintf("of one core; %.1f revisions/s", writes))
+			t.row(fmt.Sprintf("%d nodes, %d units, idle: CPU", nodes, n), fmt.Sprintf("%.1f %%", used*100), fmt.Sprintf("of one core; %.1f revisions/s", writes))
 			return nil
 		})
 		if err != nil {

@@ -21,6 +21,7 @@ type options struct {
 	binary string
 	units  int // of the large measurement on lab nodes
 	losses int // how often a node is lost
+	nodes  int // of the control plane that is measured in one process
 }
 
 // section is one part of the page.
@@ -45,6 +46,7 @@ func main() {
 	flag.StringVar(&opts.binary, "binary", "bin/argosy", "the program that is measured on lab nodes")
 	flag.IntVar(&opts.units, "units", 1000, "how many units the large measurement on lab nodes has")
 	flag.IntVar(&opts.losses, "losses", 20, "how often a node is lost")
+	flag.IntVar(&opts.nodes, "nodes", 1000, "how many nodes the largest cluster in one process has; it gets ten times as many units")
 	only := flag.String("only", "", "measure these sections only, with commas between; what the page says of others stays")
 	out := flag.String("o", "", "write to this page instead of standard output")
 	flag.Parse()
