@@ -67,11 +67,12 @@ type Server struct {
 	Deps
 	quorum quorumProbe
 	specs  specs.Cache
+	dealer dealer
 }
 
 // NewServer makes the API of a server. Handler and Local serve it.
 func NewServer(deps Deps) *Server {
-	return &Server{Deps: deps, quorum: quorumProbe{store: deps.Store}}
+	return &Server{Deps: deps, quorum: quorumProbe{store: deps.Store}, dealer: dealer{mirror: deps.Mirror}}
 }
 
 // Handler serves callers from the network, who are who their certificate says.

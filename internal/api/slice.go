@@ -11,25 +11,6 @@ import (
 	"argosy/internal/mirror"
 )
 
-// sliceOf computes what is placed on a node. It is pure.
-func sliceOf(state *cluster.State, node cluster.NodeID) cluster.Slice {
-	slice := cluster.Slice{Node: node, Generation: state.Revision, Servers: serverAddresses(state), ServerIDs: serverIDs(state)}
-	if m, ok := findMember(state, node); ok {
-		slice.Member = &m
-	}
-	for _, p := range state.Placements {
-		if !p.On(node) {
-			continue
-		}
-		u, ok := findUnit(state, p.Unit)
-		if !ok || u.UID != p.UID || u.Desired == cluster.Inactive {
-			continue // the leader is about to withdraw the placement
-		}
-		slice.Units = append(slice.Units, cluster.Assign(u, p))
-	}
-	return slice
-}
-
 // slice streams what is placed on a node: the whole at first, then changes.
 func (s *Server) slice(w http.ResponseWriter, r *http.Request) {
 	node := cluster.NodeID(r.PathValue("id"))
@@ -41,7 +22,7 @@ func (s *Server) slice(w http.ResponseWriter, r *http.Request) {
 	// A server that is behind the node must not answer with an old slice; the
 	// node would refuse it, and stay without.
 	ctx := r.Context()
-	state, err := s.atLeast(ctx, after)
+	_, err = s.atLeast(ctx, after)
 	if err == nil {
 		err = s.cutOff()
 	}
@@ -49,18 +30,18 @@ func (s *Server) slice(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, err)
 		return
 	}
-	if _, ok := findNode(state, node); !ok {
+	last, there := s.dealer.slice(node)
+	if !there {
 		writeProblem(w, noNode(node))
 		return
 	}
 	out := newStreamWriter(w)
-	last := sliceOf(state, node)
 	if err := out.send(fullSlice(last)); err != nil {
 		return
 	}
 	pace := &loop.Pace{Every: streamPace}
 	sent := time.Now()
-	for rev := state.Revision; ; {
+	for rev := last.Generation; ; {
 		state, err := s.next(ctx, rev, pace)
 		if err != nil || s.cutOff() != nil {
 			return
@@ -76,11 +57,11 @@ func (s *Server) slice(w http.ResponseWriter, r *http.Request) {
 		if state == nil {
 			continue
 		}
-		rev = state.Revision
-		if _, ok := findNode(state, node); !ok {
+		now, there := s.dealer.slice(node)
+		if !there {
 			return // was removed; its next renewal tells it so
 		}
-		now := sliceOf(state, node)
+		rev = now.Generation
 		update, changed := sliceChange(last, now)
 		if !changed {
 			continue
@@ -113,7 +94,9 @@ func sliceChange(before, now cluster.Slice) (wire.SliceUpdate, bool) {
 		return fullSlice(now), true
 	}
 	update := wire.SliceUpdate{Generation: now.Generation}
-	update.Put, update.Remove, _ = diff(before.Units, now.Units, func(a cluster.Assignment) cluster.UnitName { return a.Name })
+	if !shared(before.Units, now.Units) {
+		update.Put, update.Remove, _ = diff(before.Units, now.Units, func(a cluster.Assignment) cluster.UnitName { return a.Name })
+	}
 	if now.Member != nil && (before.Member == nil || *before.Member != *now.Member) {
 		update.Member = now.Member
 	}

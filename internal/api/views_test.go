@@ -1,6 +1,7 @@
 package api
 
 import (
+	"slices"
 	"testing"
 
 	"argosy/internal/api/wire"
@@ -134,10 +135,12 @@ func TestASliceIsWhatIsPlacedOnTheNode(t *testing.T) {
 			{Unit: "d.service", UID: "4", Nodes: []cluster.NodeID{"n1"}},
 		},
 	}
-	slice := sliceOf(state, "n1")
-	if slice.Generation != 9 || len(slice.Units) != 1 || slice.Units[0].Name != "a.service" || slice.Units[0].Epoch != 5 {
-		t.Errorf("got %+v", slice)
+	hands := deal(state, nil)
+	units := hands["n1"].units
+	if len(units) != 1 || units[0].Name != "a.service" || units[0].Epoch != 5 || len(hands) != 2 {
+		t.Errorf("got %+v", hands)
 	}
+	slice := cluster.Slice{Node: "n1", Generation: 9, Units: units}
 	if update, changed := sliceChange(slice, slice); changed {
 		t.Errorf("nothing changed, but %+v is sent", update)
 	}
@@ -145,5 +148,43 @@ func TestASliceIsWhatIsPlacedOnTheNode(t *testing.T) {
 	with.Member = &cluster.Member{Node: "n1", State: cluster.MemberVoter}
 	if update, changed := sliceChange(with, without); !changed || !update.Full {
 		t.Errorf("a member record that is gone needs the whole slice, got %+v", update)
+	}
+}
+
+// What is dealt anew to one node leaves the others with what they have.
+func TestANodeWithoutAChangeKeepsItsHand(t *testing.T) {
+	state := &cluster.State{
+		Units: []cluster.Unit{
+			{Name: "a.service", UID: "1", Desired: cluster.Launched, Revision: 1},
+			{Name: "b.service", UID: "2", Desired: cluster.Launched, Revision: 1},
+		},
+		Placements: []cluster.Placement{
+			{Unit: "a.service", UID: "1", Nodes: []cluster.NodeID{"n1"}, Revision: 2},
+			{Unit: "b.service", UID: "2", Nodes: []cluster.NodeID{"n1", "n2"}, Revision: 2},
+		},
+	}
+	before := deal(state, nil)
+	for _, change := range []struct {
+		name string
+		do   func(units []cluster.Unit, placements []cluster.Placement)
+		want map[cluster.NodeID]bool // keeps its hand
+	}{
+		{"nothing", func([]cluster.Unit, []cluster.Placement) {}, map[cluster.NodeID]bool{"n1": true, "n2": true}},
+		{"a unit", func(u []cluster.Unit, _ []cluster.Placement) { u[0].Revision, u[0].Restarts = 3, 1 }, map[cluster.NodeID]bool{"n1": false, "n2": true}},
+		{"a placement", func(_ []cluster.Unit, p []cluster.Placement) { p[1].Revision, p[1].Epoch = 3, 9 }, map[cluster.NodeID]bool{"n1": false, "n2": false}},
+		{"a unit that leaves", func(_ []cluster.Unit, p []cluster.Placement) { p[0].Revision, p[0].Nodes = 3, nil }, map[cluster.NodeID]bool{"n1": false, "n2": true}},
+	} {
+		after := *state
+		after.Units, after.Placements = slices.Clone(state.Units), slices.Clone(state.Placements)
+		change.do(after.Units, after.Placements)
+		hands := deal(&after, before)
+		for node, keeps := range change.want {
+			if shared(before[node].units, hands[node].units) != keeps {
+				t.Errorf("%s changed: %s has %+v", change.name, node, hands[node].units)
+			}
+			if fresh := deal(&after, nil)[node]; !slices.Equal(fresh.units, hands[node].units) {
+				t.Errorf("%s changed: %s has %+v, not %+v", change.name, node, hands[node].units, fresh.units)
+			}
+		}
 	}
 }

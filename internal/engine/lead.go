@@ -174,8 +174,12 @@ func (p planInput) equal(q planInput) bool {
 	return p.health != nil && maps.Equal(p.health, q.health) &&
 		shared(p.units, q.units) && shared(p.placements, q.placements) && slices.Equal(p.failures, q.failures) &&
 		slices.EqualFunc(p.nodes, q.nodes, func(a, b cluster.NodeState) bool {
+			same := a.Node.ID == b.Node.ID && a.Node.Revision == b.Node.Revision
+			if !same || a.Report.Revision == b.Report.Revision {
+				return same
+			}
 			a.Report.Revision = b.Report.Revision // one that was written again and says the same is no change
-			return a.Node.ID == b.Node.ID && a.Node.Revision == b.Node.Revision && reflect.DeepEqual(a.Report, b.Report)
+			return reflect.DeepEqual(a.Report, b.Report)
 		})
 }
 
