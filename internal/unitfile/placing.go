@@ -66,7 +66,7 @@ const (
 // In a template, values that depend on the instance are not judged: Check of
 // the instance does that.
 func PlacingOf(name cluster.UnitName, f *File) (Placing, []Finding) {
-	o := options{name: name, file: f, lines: map[string]int{}}
+	o := options{name: name, file: f, lines: map[string]int{}, demands: map[string][]demand{}}
 	p := Placing{
 		Global:    o.global(),
 		MachineID: o.machineID(),
@@ -79,6 +79,7 @@ func PlacingOf(name cluster.UnitName, f *File) (Placing, []Finding) {
 	p.Restarts, p.FinalExits = restarts(f)
 	o.combinations(p)
 	o.argosyCombinations(p)
+	o.contradictions()
 	return p, o.report.sorted()
 }
 
@@ -107,6 +108,8 @@ type options struct {
 	file   *File
 	report report
 	lines  map[string]int // where each option is first set
+	// demands are what is demanded of each label.
+	demands map[string][]demand
 }
 
 // word is one word of an option's value, specifiers expanded.
@@ -266,6 +269,7 @@ func (o *options) machineOf() []cluster.UnitName {
 // it is an error.
 func (o *options) metadata() []Requirement {
 	var all []Requirement
+	line, vague := map[string]int{}, map[string]bool{} // by key
 	for _, w := range o.words(keyMachineMetadata) {
 		key, value, found := strings.Cut(w.text, "=")
 		if !found || key == "" || value == "" && !w.vague || strings.Contains(value, "=") {
@@ -274,8 +278,13 @@ func (o *options) metadata() []Requirement {
 			continue
 		}
 		all = append(all, Requirement{Key: key, Values: []string{value}})
+		line[key], vague[key] = w.line, vague[key] || w.vague
 	}
-	return mergeRequirements(all)
+	all = mergeRequirements(all)
+	for _, r := range all {
+		o.demand(keyMachineMetadata, word{line: line[r.Key], vague: vague[r.Key]}, r)
+	}
+	return all
 }
 
 // mergeRequirements makes one sorted requirement for each key.
@@ -314,7 +323,7 @@ func (o *options) isGlob(name string, w word) bool {
 		o.report.errorf(w.line, "globs know * ? [a-z] and \\ before a character that stands for itself", "%s=%s is not a glob", name, quote(w.text))
 		return false
 	}
-	if !w.vague && !strings.ContainsAny(w.text, `*?[\`) && cluster.UnitName(w.text).Type() == "" {
+	if !w.vague && !isPattern(w.text) && cluster.UnitName(w.text).Type() == "" {
 		o.report.warnf(w.line, "write "+w.text+".service", "%s=%s matches no unit: unit names have a type", name, clip(w.text, quoteMax))
 	}
 	return true
@@ -347,14 +356,19 @@ func (o *options) combinations(p Placing) {
 // ownPeers refuses a unit that wants to be with another and keeps it away.
 func (o *options) ownPeers(peers []cluster.UnitName, globs []string, option string) {
 	for _, peer := range peers {
-		if o.report.full(SeverityError) {
-			return
-		}
 		for _, glob := range globs {
 			if match, _ := path.Match(glob, string(peer)); match {
-				o.report.errorf(max(o.lines[keyMachineOf], o.lines[option]), "take one of them out",
-					"%s=%s is matched by the unit's own %s=%s", keyMachineOf, clip(string(peer), quoteMax), option, clip(glob, quoteMax))
+				o.selfDefeating(keyMachineOf, string(peer), option, glob)
 			}
 		}
 	}
+}
+
+// selfDefeating says that one option asks for what another forbids.
+func (o *options) selfDefeating(wants, peer, forbids, glob string) {
+	if o.report.full(SeverityError) {
+		return
+	}
+	o.report.errorf(max(o.lines[wants], o.lines[forbids]), "take one of them out",
+		"%s=%s is matched by the unit's own %s=%s", wants, clip(peer, quoteMax), forbids, clip(glob, quoteMax))
 }

@@ -2,6 +2,7 @@ package unitfile_test
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -225,4 +226,52 @@ func TestCheckOfTheLargestFiles(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whether anything meets some demands on a label is what trying shows.
+func TestSatisfiableIsWhatTryingShows(t *testing.T) {
+	words := []string{"a", "b", "c", "1", "2", "3", "2.0", "1K", "1024"}
+	// Each number once more in a spelling that no demand names.
+	tried := append([]string{"another", "", "0.5", "01", "1.5", "02", "2.5", "03", "3.5", "512", "01024", "2K"}, words...)
+	rapid.Check(t, func(t *rapid.T) {
+		all := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) unitfile.Requirement {
+			op := unitfile.Op(rapid.IntRange(int(unitfile.In), int(unitfile.Less)).Draw(t, "op"))
+			r := unitfile.Requirement{Key: "k", Op: op}
+			switch op {
+			case unitfile.In, unitfile.NotIn:
+				r.Values = rapid.SliceOfNDistinct(rapid.SampledFrom(words), 1, 4, rapid.ID).Draw(t, "values")
+			case unitfile.AtLeast, unitfile.AtMost, unitfile.More, unitfile.Less:
+				r.Values = []string{rapid.SampledFrom(words[3:]).Draw(t, "limit")}
+			case unitfile.Exists, unitfile.Absent:
+			}
+			return r
+		}), 0, 5).Draw(t, "all")
+		meets := func(value string, there bool) bool {
+			return !slices.ContainsFunc(all, func(r unitfile.Requirement) bool {
+				return !r.Met(func(string) (string, bool) { return value, there })
+			})
+		}
+		want := meets("", false) || slices.ContainsFunc(tried, func(value string) bool { return meets(value, true) })
+		if got := unitfile.Satisfiable(all); got != want {
+			t.Fatalf("%v: satisfiable is %t", all, got)
+		}
+	})
+}
+
+// A unit is told that one of its globs forbids what another asks for only if no
+// name at all is left.
+func TestWhatIsSaidToBeForbiddenIs(t *testing.T) {
+	piece := rapid.SampledFrom([]string{"a", "b", "x", "*", "?", "[ab]", `\*`, `\a`})
+	rapid.Check(t, func(t *rapid.T) {
+		near := strings.Join(rapid.SliceOfN(piece, 1, 5).Draw(t, "near"), "")
+		away := strings.Join(rapid.SliceOfN(piece, 1, 5).Draw(t, "away"), "")
+		name := strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "x"}), 0, 5).Draw(t, "name"), "")
+		wanted, _ := path.Match(near, name)
+		forbidden, _ := path.Match(away, name)
+		text := "[X-Argosy]\nNear=" + near + "\nAway=" + away + "\n[Service]\nExecStart=/bin/true\n"
+		refused := unitfile.Refusal("u.service", unitfile.Check("u.service", text))
+		if wanted && !forbidden && refused != nil {
+			t.Fatalf("%q is near %q, which %q does not match; said is %v", name, near, away, refused)
+		}
+	})
 }

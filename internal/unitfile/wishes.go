@@ -2,7 +2,6 @@ package unitfile
 
 import (
 	"cmp"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -87,7 +86,9 @@ func (o *options) number(name string, least, most int) int {
 func (o *options) require() []Requirement {
 	var all []Requirement
 	for _, w := range o.assigned(keyRequire) {
-		all = append(all, o.requirements(keyRequire, w)...)
+		demanded := o.requirements(keyRequire, w)
+		all = append(all, demanded...)
+		o.demand(keyRequire, w, demanded...)
 	}
 	slices.SortFunc(all, compareRequirements)
 	return slices.CompactFunc(all, func(a, b Requirement) bool { return compareRequirements(a, b) == 0 })
@@ -144,8 +145,12 @@ func (o *options) peers(name string) []Peers {
 	var all []Peers
 	for _, w := range o.list(name) {
 		glob, soft := strings.CutPrefix(w.text, "-")
-		if o.isGlob(name, word{glob, w.line, w.vague}) {
-			all = append(all, Peers{glob, soft})
+		if !o.isGlob(name, word{glob, w.line, w.vague}) {
+			continue
+		}
+		all = append(all, Peers{glob, soft})
+		if name == keyNear && !soft && !w.vague {
+			o.checkNeighbour(cluster.UnitName(glob), w.line)
 		}
 	}
 	slices.SortFunc(all, func(a, b Peers) int {
@@ -237,20 +242,41 @@ func (o *options) argosyCombinations(p Placing) {
 			}
 		}
 	}
-	var away []string
-	for _, a := range p.Away {
-		if !a.Soft {
-			away = append(away, a.Glob)
-		}
-	}
+	away := demanded(p.Away)
 	o.ownPeers(p.MachineOf, away, keyAway)
-	for _, near := range p.Near {
-		for _, glob := range away {
-			match, _ := path.Match(glob, near.Glob)
-			if !near.Soft && (match || glob == near.Glob) {
-				o.report.errorf(max(o.lines[keyNear], o.lines[keyAway]), "take one of them out",
-					"%s=%s is matched by the unit's own %s=%s", keyNear, clip(near.Glob, quoteMax), keyAway, clip(glob, quoteMax))
+	for _, near := range demanded(p.Near) {
+		for _, forbids := range []struct {
+			option string
+			globs  []string
+		}{{keyAway, away}, {keyConflicts, p.Conflicts}, {keyReplaces, p.Replaces}} {
+			for _, glob := range forbids.globs {
+				if covers(glob, near) {
+					o.selfDefeating(keyNear, near, forbids.option, glob)
+				}
 			}
 		}
+	}
+}
+
+// demanded returns the globs that are no wishes.
+func demanded(peers []Peers) []string {
+	var globs []string
+	for _, p := range peers {
+		if !p.Soft {
+			globs = append(globs, p.Glob)
+		}
+	}
+	return globs
+}
+
+// checkNeighbour refuses a neighbour that can never be there.
+func (o *options) checkNeighbour(peer cluster.UnitName, line int) {
+	switch {
+	case isPattern(string(peer)):
+	case peer == o.name:
+		o.report.errorf(line, "name the unit that it is to be near to", "%s=%s is the unit itself, which does not count", keyNear, clip(string(peer), quoteMax))
+	case peer.IsTemplate():
+		o.report.errorf(line, "for any instance of it, write "+string(peer.Instantiate("*")),
+			"%s=%s is a template, which is never placed", keyNear, clip(string(peer), quoteMax))
 	}
 }

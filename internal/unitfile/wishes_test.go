@@ -1,6 +1,7 @@
 package unitfile_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -90,6 +91,18 @@ func TestWishesThatCannotBe(t *testing.T) {
 		{"a glob that is none", "a.service", "Near=-web[", `line 2: error: Near="web[" is not a glob (globs know * ? [a-z] and \ before a character that stands for itself)`},
 		{"a priority beyond the limit", "a.service", "Priority=1001", "line 2: error: Priority=1001: write a whole number from -1000 to 1000"},
 		{"near and away of the same", "a.service", "Near=db.service\nAway=db*", "line 3: error: Near=db.service is matched by the unit's own Away=db* (take one of them out)"},
+		{"near and away of what one glob covers", "a.service", "Near=db@*.service\nAway=db*", "line 3: error: Near=db@*.service is matched by the unit's own Away=db* (take one of them out)"},
+		{"near what must be elsewhere", "a.service", "Near=db.service\n[X-Fleet]\nConflicts=d?.service", "line 4: error: Near=db.service is matched by the unit's own Conflicts=d?.service (take one of them out)"},
+		{"near what is replaced", "a.service", "Near=db.service\n[X-Fleet]\nReplaces=*", "line 4: error: Near=db.service is matched by the unit's own Replaces=* (take one of them out)"},
+		{"near itself", "a@1.service", "\nNear=%n", "line 3: error: Near=a@1.service is the unit itself, which does not count (name the unit that it is to be near to)"},
+		{"near a template", "a.service", "Near=db@.service", "line 2: error: Near=db@.service is a template, which is never placed (for any instance of it, write db@*.service)"},
+		{"a label that is there and not", "a.service", "Require=gpu, !gpu", "line 2: error: no node can meet both Require=gpu and Require=!gpu (take one of them out)"},
+		{"a label that has a value and is not there", "a.service", "Require=!disk\nRequire=zone=a\nRequire=disk=ssd", "line 4: error: no node can meet both Require=!disk and Require=disk=ssd (take one of them out)"},
+		{"two values of one label", "a.service", "Require=disk=ssd\nRequire=disk=hdd", "line 3: error: no node can meet both Require=disk=ssd and Require=disk=hdd (for either of them, write Require=disk in (a, b))"},
+		{"a number above and below", "a.service", "Require=mem>=64G, mem<=32G", "line 2: error: no node can meet both Require=mem>=64G and Require=mem<=32G (take one of them out)"},
+		{"three lists without a common value", "a.service", "Require=z in (1, 2), z in (2, 3), z in (1, 3)", "line 2: error: no node can meet Require=z in (1, 2) and Require=z in (2, 3) and Require=z in (1, 3) (take one of them out)"},
+		{"another value than fleet's option demands", "a.service", "Require=disk=hdd\n[X-Fleet]\nMachineMetadata=disk=ssd disk=nvme", "line 4: error: no node can meet both MachineMetadata=disk in (nvme, ssd) and Require=disk=hdd (for either of them, write Require=disk in (a, b))"},
+		{"a number without an end", "a.service", "Require=x>1" + strings.Repeat("0", 300) + "E", "line 2: error: no node can meet Require=x>1" + strings.Repeat("0", 57) + "… (take one of them out)"},
 		{"a global unit that is spread", "a.service", "Spread=zone\n[X-Fleet]\nGlobal=yes", "line 4: error: Global= cannot be combined with Spread=: a global unit takes every node that it may (take one of them out)"},
 		{"a key that is not known", "a.service", "Replica=3", "line 2: error: unknown key Replica= in [X-Argosy] (did you mean Replicas=?)"},
 	} {
@@ -99,5 +112,42 @@ func TestWishesThatCannotBe(t *testing.T) {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
+	}
+}
+
+// What only looks as if it could not be obeyed is taken.
+func TestWishesThatCanBe(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		unit cluster.UnitName
+		text string
+	}{
+		{"near one instance of those that it keeps away", "a.service", "Near=db@*.service\nAway=db@?.service"},
+		{"globs of which neither covers the other", "a.service", "Near=db@[12].service\nAway=*1*"},
+		{"a wish to be near what must be elsewhere", "a.service", "Near=-db.service\nAway=db.service"},
+		{"near what should be elsewhere", "a.service", "Near=db.service\nAway=-db.service"},
+		{"near the other instances", "a@1.service", "Near=a@*.service"},
+		{"a template whose instances will differ", "a@.service", "Near=a@1%i.service\nRequire=slot=1%i, slot=11"},
+		{"numbers that leave one", "a.service", "Require=mem>=32G, mem<=32768M"},
+		{"a number that can be written otherwise", "a.service", "Require=n>=1, n<=1, n!=1"},
+		{"all but some", "a.service", "Require=zone, zone!=a, zone not in (b, c)"},
+		{"not there, and not of a value", "a.service", "Require=!zone, zone!=a"},
+		{"a list that fleet's option cuts", "a.service", "Require=disk in (ssd, hdd)\n[X-Fleet]\nMachineMetadata=disk=ssd disk=nvme"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := unitfile.Check(tt.unit, "[X-Argosy]\n"+tt.text+"\n[Service]\nExecStart=/bin/true\n"); len(got) > 0 {
+				t.Errorf("%v", got)
+			}
+		})
+	}
+}
+
+// As many demands as a file may have are judged as fast as a few.
+func TestManyDemandsOnOneLabel(t *testing.T) {
+	line := "Require=" + strings.TrimSuffix(strings.Repeat("a!=b, ", 80), ", ") + "\n"
+	text := "[X-Argosy]\n" + strings.Repeat(line, 63) + "Require=!a, a\n[Service]\nExecStart=/bin/true\n"
+	want := []string{"line 65: error: no node can meet both Require=!a and Require=a (take one of them out)"}
+	if diff := cmp.Diff(want, lines(unitfile.Check("a.service", text))); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }
