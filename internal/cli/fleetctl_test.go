@@ -322,14 +322,30 @@ func TestTrapsOfFleetctl(t *testing.T) {
 	}
 }
 
-// fleetctl took "t.target" for "t.target.service". (Devices and scopes are made by
-// no file.)
+// fleetctl took "t.target" for "t.target.service".
 func TestUnitsOfEveryTypeAreNamedOnTheCommandLine(t *testing.T) {
 	for _, kind := range strings.Fields("automount mount path service slice socket swap target timer") {
 		f := fake{fail: map[string]error{}}
 		run(t, &f, "fleetctl cat t."+kind)
 		if want := "[unit t." + kind + "]"; fmt.Sprint(f.requests) != want {
 			t.Errorf("asked %v, want %s", f.requests, want)
+		}
+	}
+}
+
+// Nothing is looked for under another name than the one that was typed.
+func TestUnitsThatNoFileMakesAreRefused(t *testing.T) {
+	for name, says := range map[string]string{
+		"t.device":   `unit name "t.device": no file makes a device unit`,
+		"t.scope":    `unit name "t.scope": no file makes a scope unit`,
+		"x.snapshot": `unit name "x.snapshot": no file makes a snapshot unit`,
+		"x.busname":  `unit name "x.busname": no file makes a busname unit`,
+		"x@1.slice":  `unit name "x@1.slice": systemd loads neither templates nor instances of .slice units`,
+	} {
+		f := fake{}
+		got := run(t, &f, "argosy start "+name)
+		if got.code != 2 || !strings.Contains(got.err, says) || len(f.requests) > 0 {
+			t.Errorf("%s: exit %d, asked %v\n%s", name, got.code, f.requests, got.err)
 		}
 	}
 }

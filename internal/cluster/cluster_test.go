@@ -24,8 +24,20 @@ func TestUnitNames(t *testing.T) {
 		{"x.slice", ""},
 		{"", "needs a name"},
 		{"web", "does not end in a unit type"},
-		{"web.scope", "does not end in a unit type"},
-		{"web.device", "does not end in a unit type"},
+		{"web@1.socket", ""},
+		{"web@.target", ""},
+		{"web@.timer", ""},
+		{"web@1.path", ""},
+		{"web@1.mount", "systemd loads neither templates nor instances of .mount units"},
+		{"web@.automount", "systemd loads neither templates nor instances of .automount units"},
+		{"web@1.swap", "systemd loads neither templates nor instances of .swap units"},
+		{"web@.slice", "systemd loads neither templates nor instances of .slice units"},
+		{"web.scope", "no file makes a scope unit; programs make them"},
+		{"web.device", "no file makes a device unit; the kernel has them"},
+		{"web@1.device", "no file makes a device unit"},
+		{"web.snapshot", "no file makes a snapshot unit; systemd has them no more"},
+		{"web.busname", "no file makes a busname unit"},
+		{"web.scope.service", ""},
 		{"../etc/passwd.service", "'/' is not allowed"},
 		{"wéb.service", "'é' is not allowed"},
 		{"a b.service", "' ' is not allowed"},
@@ -90,8 +102,15 @@ func TestPartsOfAUnitName(t *testing.T) {
 	if got := cluster.UnitName("web").WithDefaultType(); got != "web.service" {
 		t.Errorf("default type: %s", got)
 	}
-	if got := cluster.UnitName("t.target").WithDefaultType(); got != "t.target" {
-		t.Errorf("a name with a type keeps it: %s", got)
+	for _, typed := range []cluster.UnitName{"t.target", "t.device", "t.scope", "t.snapshot", "t.busname"} {
+		if got := typed.WithDefaultType(); got != typed {
+			t.Errorf("a name with a type keeps it: %s", got)
+		}
+	}
+	for _, plain := range []cluster.UnitName{"service", "device", "a.b"} {
+		if got := plain.WithDefaultType(); got != plain+".service" {
+			t.Errorf("a name without a type is a service: %s", got)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -27,9 +28,25 @@ type (
 )
 
 // UnitTypes are the unit suffixes that the cluster accepts, without the dot.
-// Device, scope and snapshot units cannot be made from a file.
 func UnitTypes() []string {
 	return []string{"service", "socket", "timer", "path", "mount", "automount", "swap", "target", "slice"}
+}
+
+// templateTypes are the types whose units may be templates and instances; of
+// the others, systemd loads neither.
+func templateTypes() []string {
+	return []string{"service", "socket", "timer", "path", "target"}
+}
+
+// filelessTypes are the suffixes of units that cannot be made from a file, each
+// with where such units come from.
+func filelessTypes() map[string]string {
+	return map[string]string{
+		"device":   "the kernel has them",
+		"scope":    "programs make them while they run",
+		"snapshot": "systemd has them no more",
+		"busname":  "systemd has them no more",
+	}
 }
 
 // NameMax is the longest legal unit name in bytes (systemd's UNIT_NAME_MAX).
@@ -37,7 +54,8 @@ const NameMax = 255
 
 // CheckUnitName returns an Invalid error that says what is wrong with a name,
 // or nil. The rules are systemd's: a known suffix, letters, digits and
-// ":-_.\@", at most NameMax bytes, at most one '@', which does not come first.
+// ":-_.\@", at most NameMax bytes, at most one '@', which does not come first,
+// and none in the name of a mount, an automount, a swap or a slice.
 func CheckUnitName(name UnitName) error {
 	s := string(name)
 	if s == "" {
@@ -52,8 +70,7 @@ func CheckUnitName(name UnitName) error {
 		}
 	}
 	if name.Type() == "" {
-		return Errorf(Invalid, "unit name %q does not end in a unit type", s).
-			WithHint("one of ." + strings.Join(UnitTypes(), " ."))
+		return noUnitType(name)
 	}
 	stem := strings.TrimSuffix(s, "."+name.Type())
 	if stem == "" || stem[0] == '@' || stem[0] == '.' {
@@ -62,7 +79,21 @@ func CheckUnitName(name UnitName) error {
 	if strings.Count(stem, "@") > 1 {
 		return Errorf(Invalid, "unit name %q has more than one '@'", s)
 	}
+	if strings.Contains(stem, "@") && !slices.Contains(templateTypes(), name.Type()) {
+		return Errorf(Invalid, "unit name %q: systemd loads neither templates nor instances of .%s units", s, name.Type()).
+			WithHint("templates are of the types ." + strings.Join(templateTypes(), " ."))
+	}
 	return nil
+}
+
+// noUnitType says why a name is none of a unit that the cluster accepts.
+func noUnitType(name UnitName) error {
+	if origin := filelessTypes()[name.suffix()]; origin != "" {
+		return Errorf(Invalid, "unit name %q: no file makes a %s unit; %s", string(name), name.suffix(), origin).
+			WithHint("for a service of this name, write " + string(name) + ".service")
+	}
+	return Errorf(Invalid, "unit name %q does not end in a unit type", string(name)).
+		WithHint("one of ." + strings.Join(UnitTypes(), " ."))
 }
 
 func nameRune(r rune) bool {
@@ -70,25 +101,27 @@ func nameRune(r rune) bool {
 }
 
 // WithDefaultType appends ".service" to a name that has no unit type, as
-// systemctl does.
+// systemctl does. A type of which no file makes a unit (device, scope) is one.
 func (n UnitName) WithDefaultType() UnitName {
-	if n.Type() == "" {
+	if n.Type() == "" && filelessTypes()[n.suffix()] == "" {
 		return n + ".service"
 	}
 	return n
 }
 
+// suffix returns what stands after the last dot, "" without a dot.
+func (n UnitName) suffix() string {
+	if dot := strings.LastIndexByte(string(n), '.'); dot >= 0 {
+		return string(n)[dot+1:]
+	}
+	return ""
+}
+
 // Type returns the unit type ("service"), or "" if the suffix is not one that
 // the cluster accepts.
 func (n UnitName) Type() string {
-	i := strings.LastIndexByte(string(n), '.')
-	if i < 0 {
-		return ""
-	}
-	for _, t := range UnitTypes() {
-		if string(n)[i+1:] == t {
-			return t
-		}
+	if suffix := n.suffix(); slices.Contains(UnitTypes(), suffix) {
+		return suffix
 	}
 	return ""
 }
