@@ -32,6 +32,55 @@ func TestUnitsThatLookToEachOtherInACircleAreRefused(t *testing.T) {
 	}
 }
 
+// A unit that looks to nobody gives way to whoever replaces it, and that may be
+// what closes the circle.
+func TestAPlainUnitThatClosesACircleIsRefused(t *testing.T) {
+	b := newBench(t)
+	unit := func(name cluster.UnitName, options string) wire.SubmitUnit {
+		return wire.SubmitUnit{Name: name, Text: hello + "[X-Fleet]\n" + options}
+	}
+	first := []wire.SubmitUnit{unit("r.service", "MachineOf=y.service\nReplaces=x*.service\n"), unit("y.service", "MachineOf=x.service\n")}
+	if _, problem := submit(b, wire.SubmitRequest{Units: first}); problem != nil {
+		t.Fatalf("without x.service there is no circle: %+v", problem)
+	}
+	_, problem := submit(b, wire.SubmitRequest{Units: []wire.SubmitUnit{unit("good.service", ""), unit("x.service", "")}})
+	if problem == nil || problem.Code != "invalid" || problem.Hint == "" || !strings.HasPrefix(problem.Detail, "x.service: MachineOf and Replaces go round in a circle:") {
+		t.Errorf("x.service: %+v", problem)
+	}
+	if stored := b.units(); len(stored) != 2 {
+		t.Errorf("stored: %v", stored)
+	}
+	if _, problem := submit(b, one("xx.service", hello)); problem != nil {
+		t.Errorf("who is replaced and looked to by nobody: %+v", problem)
+	}
+}
+
+func TestScalingIntoACircleIsRefused(t *testing.T) {
+	b := newBench(t)
+	if _, problem := submit(b, wire.SubmitRequest{Units: []wire.SubmitUnit{
+		{Name: "a@.service", Text: hello + "[X-Fleet]\nMachineOf=b@1.service\n"},
+		{Name: "b@.service", Text: hello + "[X-Fleet]\nMachineOf=a@1.service\n"},
+	}}); problem != nil {
+		t.Fatal(problem)
+	}
+	if _, problem := scaled(b, "a@.service", 2); problem != nil {
+		t.Fatalf("without b@1.service there is no circle: %+v", problem)
+	}
+	_, problem := scaled(b, "b@.service", 2)
+	if problem == nil || problem.Code != "invalid" || !strings.Contains(problem.Detail, "b@1.service: MachineOf goes round in a circle: b@1.service -> a@1.service -> b@1.service") {
+		t.Errorf("with it: %+v", problem)
+	}
+	if stored := b.units(); len(stored) != 4 {
+		t.Errorf("stored: %v", stored)
+	}
+	if got, problem := scaled(b, "a@.service", 0); problem != nil || len(got) != 2 {
+		t.Errorf("what goes closes no circle: %v %+v", got, problem)
+	}
+	if _, problem := scaled(b, "b@.service", 2); problem != nil {
+		t.Errorf("without a@1.service: %+v", problem)
+	}
+}
+
 func TestExplainSaysNodeByNodeWhyNot(t *testing.T) {
 	b := newBench(t)
 	if _, problem := submit(b, one("web.service", hello+"[X-Fleet]\nMachineMetadata=disk=ssd\n")); problem != nil {

@@ -24,11 +24,34 @@ func (s *Server) scaleUnits(ctx context.Context, in *body[wire.ScaleRequest]) (*
 	if err != nil {
 		return nil, problemOf(err)
 	}
+	if err := s.checkScaledCircles(state, template, changes); err != nil {
+		return nil, problemOf(err)
+	}
 	rev, err := s.write(ctx, state.Revision, changes, store.ChangedAt(store.UnitKey(template.Name), template.Revision))
 	if err != nil {
 		return nil, problemOf(err)
 	}
 	return &body[wire.DesiredAnswer]{wire.DesiredAnswer{Revision: rev, Units: outcomes(changes)}}, nil
+}
+
+// checkScaledCircles refuses new instances that would look to each other, or to
+// what is stored and stays, in a circle.
+func (s *Server) checkScaledCircles(state *cluster.State, template cluster.Unit, changes []change) error {
+	gone := map[cluster.UnitName]bool{}
+	var made []cluster.Unit
+	for _, c := range changes {
+		switch c.outcome.Done {
+		case doneCreated:
+			made = append(made, cluster.Unit{Name: c.outcome.Name, Text: template.Text})
+		case doneDestroyed:
+			gone[c.outcome.Name] = true
+		}
+	}
+	if len(made) == 0 {
+		return nil
+	}
+	stay := slices.DeleteFunc(slices.Clone(state.Units), func(u cluster.Unit) bool { return gone[u.Name] })
+	return s.checkCircles(stay, made)
 }
 
 // scaling decides what a request to scale does to each instance, in the order
@@ -82,7 +105,7 @@ func replica(template cluster.Unit, name cluster.UnitName, u cluster.Unit, exist
 		}
 		return set(cluster.Unit{
 			Name: name, UID: newUID(), Text: template.Text, Hash: template.Hash, Desired: cluster.Launched, Created: now,
-		}, 0, "created"), nil
+		}, 0, doneCreated), nil
 	case u.Desired != cluster.Launched:
 		old := u.Revision
 		u.Desired = cluster.Launched

@@ -18,6 +18,12 @@ import (
 // unitsMax bounds one request.
 const unitsMax = 2000
 
+// What an Outcome says of a unit that came or went.
+const (
+	doneCreated   = "created"
+	doneDestroyed = "destroyed"
+)
+
 func (s *Server) listUnits(ctx context.Context, _ *struct{}) (*body[wire.List[wire.UnitView]], error) {
 	state, err := s.state()
 	if err != nil {
@@ -59,7 +65,11 @@ func (s *Server) submitUnits(ctx context.Context, in *body[wire.SubmitRequest]) 
 	if err != nil {
 		return nil, problemOf(err)
 	}
-	if err := checkCircles(state.Units, in.Body.Units); err != nil {
+	var written []cluster.Unit
+	for _, u := range in.Body.Units {
+		written = append(written, cluster.Unit{Name: u.Name, Text: u.Text})
+	}
+	if err := s.checkCircles(state.Units, written); err != nil {
 		return nil, problemOf(err)
 	}
 	var changes []change
@@ -158,7 +168,7 @@ func decideSubmission(unit wire.SubmitUnit, old cluster.Unit, exists, replace bo
 	if !exists {
 		return set(cluster.Unit{
 			Name: unit.Name, UID: newUID(), Text: unit.Text, Hash: hash, Desired: desired, Created: time.Now().UTC(),
-		}, 0, "created")
+		}, 0, doneCreated)
 	}
 	u := old
 	u.Desired = desired
@@ -232,7 +242,7 @@ func (s *Server) destroyUnits(ctx context.Context, in *body[wire.NamesRequest]) 
 // destruction makes the change that takes a unit out of the cluster.
 func destruction(u cluster.Unit) change {
 	op := store.Delete(store.UnitKey(u.Name))
-	return change{wire.Outcome{Name: u.Name, Done: "destroyed"}, &op, store.ChangedAt(store.UnitKey(u.Name), u.Revision)}
+	return change{wire.Outcome{Name: u.Name, Done: doneDestroyed}, &op, store.ChangedAt(store.UnitKey(u.Name), u.Revision)}
 }
 
 // changeUnits applies one kind of change to units that exist.
