@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -28,31 +29,51 @@ func (c *change) bind(cmd *cobra.Command) {
 
 func (c *change) run(cmd *cobra.Command, args []string) error {
 	ctx := cmd.Context()
-	limit, err := c.wait.limit(cmd)
+	j, err := c.begin(cmd, args)
 	if err != nil {
 		return err
 	}
-	names, err := parseNames(args)
-	if err != nil {
-		return err
+	return c.ask(ctx, j, j.names, j.before)
+}
+
+// job is one call of a verb, once its arguments are read and its units looked up.
+type job struct {
+	backend Backend
+	names   []cluster.UnitName
+	before  map[cluster.UnitName]wire.UnitView // those that there are
+	limit   time.Duration                      // of the wait; 0 is for ever
+}
+
+// begin reads the arguments of a verb, and refuses what needs no request to be
+// refused.
+func (c *change) begin(cmd *cobra.Command, args []string) (j job, err error) {
+	ctx := cmd.Context()
+	if j.limit, err = c.wait.limit(cmd); err != nil {
+		return j, err
 	}
-	b, err := c.connect(ctx)
-	if err != nil {
-		return err
+	if j.names, err = parseNames(args); err != nil {
+		return j, err
 	}
-	before, err := c.lookUp(ctx, b, names)
-	if err != nil {
-		return err
+	if j.backend, err = c.connect(ctx); err != nil {
+		return j, err
 	}
-	for _, name := range names {
-		if view, known := before[name]; known && c.refuse != nil {
+	if j.before, err = c.lookUp(ctx, j.backend, j.names); err != nil {
+		return j, err
+	}
+	for _, name := range j.names {
+		if view, known := j.before[name]; known && c.refuse != nil {
 			if err := c.refuse(view); err != nil {
-				return err
+				return j, err
 			}
 		}
 	}
+	return j, nil
+}
+
+// ask asks for the change of some units, and waits for it.
+func (c *change) ask(ctx context.Context, j job, names []cluster.UnitName, before map[cluster.UnitName]wire.UnitView) error {
 	answer, err := c.inBatches(ctx, names, func(ctx context.Context, part []cluster.UnitName) (wire.DesiredAnswer, error) {
-		return c.send(ctx, b, part)
+		return c.send(ctx, j.backend, part)
 	})
 	if err != nil {
 		return partly(err, len(answer.Units))
@@ -61,7 +82,7 @@ func (c *change) run(cmd *cobra.Command, args []string) error {
 	if c.wait.noBlock {
 		return nil
 	}
-	return c.await(ctx, b, waiter.New(c.goal, answer.Revision, awaited(answer.Units, before)), limit)
+	return c.await(ctx, j.backend, waiter.New(c.goal, answer.Revision, awaited(answer.Units, before)), j.limit)
 }
 
 // desire returns the request that sets a desired state.

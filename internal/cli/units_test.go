@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -141,6 +142,107 @@ hello.service  unloaded
 hello.service  active (running) on node-2   still on node-2
 hello.service  destroyed
 `},
+		},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				got := run(t, &c.fake, c.line)
+				if diff := cmp.Diff(c.want, got, cmp.AllowUnexported(result{})); diff != "" {
+					t.Error(diff)
+				}
+				if diff := cmp.Diff(c.asked, strings.Join(c.fake.requests, "; ")); diff != "" {
+					t.Error(diff)
+				}
+			})
+		})
+	}
+}
+
+// instances are web@1, web@2 … as the cluster has them: launched, restarted so
+// often, and each with a main process that tells how often.
+func instances(n, restarts int) []wire.UnitView {
+	var all []wire.UnitView
+	for i := range n {
+		view := hello(cluster.Launched)
+		view.Name = cluster.UnitName(fmt.Sprintf("web@%d.service", i+1))
+		view.Restarts = int64(restarts)
+		all = append(all, saying(placedOn(view, i%3+1), i%3+1, "active", "running", 100*(restarts+1)+i+1))
+	}
+	return all
+}
+
+func TestRestartGoesOneByOne(t *testing.T) {
+	was, is := instances(3, 0), instances(3, 1)
+	sick := is[1]
+	sick.Statuses = slices.Clone(sick.Statuses)
+	sick.Statuses[0].Active, sick.Statuses[0].Sub, sick.Statuses[0].Result, sick.Statuses[0].ExitCode = "failed", "failed", "exit-code", 7
+	stopped := slices.Clone(was)
+	stopped[2].Desired = cluster.Loaded
+	cases := map[string]struct {
+		line  string
+		fake  fake
+		asked string
+		want  result
+	}{
+		"each waits for the one before": {
+			line: "argosy restart web@{1..3}", fake: fake{units: was, watches: [][]wire.Change{{full(is[0])}, {full(is[1])}, {full(is[2])}}},
+			asked: "unit web@1.service; unit web@2.service; unit web@3.service; restart [web@1.service]; watch; " +
+				"unit web@2.service; restart [web@2.service]; watch; unit web@3.service; restart [web@3.service]; watch",
+			want: result{err: `web@1.service  changed
+web@1.service  active (running) on node-1   main process 201 instead of 101
+web@2.service  changed
+web@2.service  active (running) on node-2   main process 202 instead of 102
+web@3.service  changed
+web@3.service  active (running) on node-3   main process 203 instead of 103
+`},
+		},
+		"the first that fails is the last that is touched": {
+			line: "argosy restart web@{1..3}", fake: fake{units: was, watches: [][]wire.Change{{full(is[0])}, {full(sick)}, {}}},
+			asked: "unit web@1.service; unit web@2.service; unit web@3.service; restart [web@1.service]; watch; unit web@2.service; restart [web@2.service]; watch",
+			want: result{code: 1, err: `web@1.service  changed
+web@1.service  active (running) on node-1   main process 201 instead of 101
+web@2.service  changed
+web@2.service  failed (exit-code, status 7) on node-2
+argosy: web@2.service: 1 of 1 units failed; not restarted: web@3.service
+hint: argosy journal UNIT shows more of what a unit said
+`},
+		},
+		"so is one that does not come back in time": {
+			line: "argosy restart --wait-timeout 30s web@{1..3}", fake: fake{units: was, watches: [][]wire.Change{{full(was...)}}},
+			asked: "unit web@1.service; unit web@2.service; unit web@3.service; restart [web@1.service]; watch",
+			want: result{code: 3, err: `web@1.service  changed
+web@1.service  active on node-1   still the main process 101
+web@1.service  active on node-1   still the main process 101
+argosy: web@1.service: gave up waiting after 30s; 1 of 1 units are still on their way, and go on; not restarted: web@2.service, web@3.service
+hint: wait longer with --wait-timeout, or see argosy status UNIT
+`},
+		},
+		"--all-at-once asks for all and waits for all": {
+			line: "argosy restart --all-at-once web@{1..3}", fake: fake{units: was, watches: [][]wire.Change{{full(is...)}}},
+			asked: "unit web@1.service; unit web@2.service; unit web@3.service; restart [web@1.service web@2.service web@3.service]; watch",
+			want: result{err: `web@1.service  changed
+web@2.service  changed
+web@3.service  changed
+web@1.service  active (running) on node-1   main process 201 instead of 101
+web@2.service  active (running) on node-2   main process 202 instead of 102
+web@3.service  active (running) on node-3   main process 203 instead of 103
+`},
+		},
+		"--no-block implies it": {
+			line: "argosy restart --no-block web@{1..3}", fake: fake{units: was},
+			asked: "unit web@1.service; unit web@2.service; unit web@3.service; restart [web@1.service web@2.service web@3.service]",
+			want:  result{err: "web@1.service  changed\nweb@2.service  changed\nweb@3.service  changed\n"},
+		},
+		"a unit that there is not keeps all as they are": {
+			line: "argosy restart web@{1..4}", fake: fake{units: was},
+			asked: "unit web@1.service; unit web@2.service; unit web@3.service; unit web@4.service",
+			want:  result{code: 1, err: "argosy: there is no unit web@4.service\nhint: argosy list-unit-files shows what there is\n"},
+		},
+		"so does one that is not to run": {
+			line: "argosy restart web@{1..3}", fake: fake{units: stopped},
+			asked: "unit web@1.service; unit web@2.service; unit web@3.service",
+			want:  result{code: 1, err: "argosy: web@3.service is not launched but loaded: there is nothing to restart\nhint: argosy start web@3.service\n"},
 		},
 	}
 	for name, c := range cases {

@@ -4,6 +4,7 @@ package lab_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +26,7 @@ func TestThreeNodes(t *testing.T) {
 		{"every node shows the same healthy cluster", sameEverywhere},
 		{"a unit lives through all its verbs", lifeOfAUnit},
 		{"a restart gives a new main process", restartIsReal},
+		{"a restart of several goes one by one", restartIsRolling},
 		{"a failing unit says why and delays nobody", failureIsExplained},
 		{"a unit that fits nowhere says why", pendingIsExplained},
 		{"bad input is refused with file, line and reason, and nothing is stored", badInput},
@@ -121,6 +123,47 @@ func restartIsReal(w *labtest.World) {
 		w.T.Errorf("main process %d before, %d after", before, after)
 	}
 	w.OK(1, "destroy", "again.service")
+}
+
+// Each unit takes a second to start, and is active once it is the process that
+// is counted.
+func restartIsRolling(w *labtest.World) {
+	w.OK(1, "submit", w.File("roll@.service", "[Service]\nType=exec\nExecStartPre=/bin/sleep 1\nExecStart=@/bin/sleep argosy-roll infinity\n"))
+	w.OK(1, "start", "roll@{1..3}")
+	names := []cluster.UnitName{"roll@1.service", "roll@2.service", "roll@3.service"}
+	before := map[cluster.UnitName]int{}
+	for _, name := range names {
+		before[name] = mainPID(w, name)
+	}
+	done := make(chan struct{})
+	var r labtest.Result
+	go func() {
+		defer close(done)
+		r = w.Run(2, "restart", "roll@{1..3}")
+	}()
+	// One look alone may miss a process that comes while it looks on.
+	var counts []int
+	w.Wait(time.Minute, "the end of the restart", func() string {
+		counts = append(counts, labtest.Count("argosy-roll"))
+		if n := len(counts); n > 1 && max(counts[n-1], counts[n-2]) < 2 {
+			w.T.Errorf("only %d and %d ran", counts[n-2], counts[n-1])
+		}
+		select {
+		case <-done:
+			return ""
+		default:
+			return "it goes on"
+		}
+	})
+	if r.Code != 0 || !slices.Contains(counts, 2) {
+		w.T.Errorf("exit %d, running were %v\n%s", r.Code, counts, r.Err)
+	}
+	for _, name := range names {
+		if after := mainPID(w, name); after == before[name] || after == 0 {
+			w.T.Errorf("%s: main process %d before, %d after", name, before[name], after)
+		}
+	}
+	w.OK(1, "destroy", "roll@{1..3}", "roll@.service")
 }
 
 func mainPID(w *labtest.World, name cluster.UnitName) int {
