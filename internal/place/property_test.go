@@ -207,6 +207,61 @@ func TestRemovingAnUnrelatedUnitChangesNothingElse(t *testing.T) {
 	})
 }
 
+func TestAddingAnUnrelatedUnitChangesNothingElse(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d := drawWith(t, drawBold)
+		d.settle()
+		d.in.State.Units = append(d.in.State.Units, cluster.Unit{Name: "stranger.service", UID: "1", Desired: cluster.Launched, Revision: 10})
+		got := place.Plan(d.in)
+		if len(got.Changes) != 1 || len(got.Deletes) != 0 || got.Changes[0].Placement.Unit != "stranger.service" {
+			t.Fatalf("the plan is\n%s", picture(got))
+		}
+	})
+}
+
+func TestAnUnrelatedLabelChangesNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d := drawWith(t, drawBold)
+		d.settle()
+		labels := d.in.State.Nodes[rapid.IntRange(0, len(d.in.State.Nodes)-1).Draw(t, "node")].Node.Labels
+		labels["color"] = "red"
+		if got := place.Plan(d.in); !got.Empty() {
+			t.Fatalf("the plan is\n%s", picture(got))
+		}
+		delete(labels, "color")
+		if got := place.Plan(d.in); !got.Empty() {
+			t.Fatalf("without it, the plan is\n%s", picture(got))
+		}
+	})
+}
+
+// A node that joins may take what waits, and what is on lost nodes. Nothing that
+// is well where it is goes there.
+func TestANodeThatJoinsMovesNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d := drawWith(t, drawBold)
+		d.settle()
+		before := map[cluster.UnitName]cluster.Placement{}
+		for _, p := range d.in.State.Placements {
+			before[p.Unit] = p
+		}
+		joined := cluster.NodeState{Node: cluster.Node{ID: "n9", Labels: map[string]string{"r": rapid.SampledFrom([]string{"eu", "us", "ap"}).Draw(t, "region")}}}
+		d.in.State.Nodes = append(d.in.State.Nodes, joined)
+		d.in.Health["n9"] = cluster.Ready
+		for _, c := range place.Plan(d.in).Changes {
+			for _, id := range before[c.Placement.Unit].Nodes {
+				if d.in.Health[id] == cluster.Ready && !c.Placement.On(id) {
+					t.Fatalf("%s left %s when n9 joined: %s", c.Placement.Unit, id, c.Placement.Reason)
+				}
+			}
+		}
+	})
+}
+
+// settle carries out what is to be done, so that all that is planned afterwards
+// comes of what changed.
+func (d *drawn) settle() { d.in.State = place.Apply(d.in.State, place.Plan(d.in)) }
+
 func TestConstraintsHoldForEveryPlacement(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := drawWith(t, drawBold)
