@@ -108,6 +108,29 @@ func TestCheck(t *testing.T) {
 			s.Units[0].Text += "[X-Argosy]\nCPU=2\n"
 			s.Nodes[0].Report.CPUs = 2
 		}, nil},
+		{"a unit is on the machine that it wants", func(s *cluster.State) { s.Units[0].Text += "[X-Fleet]\nMachineID=0123abcd\n" },
+			[]string{"machine: db.service is placed on a and wants machine 0123abcd (passing)"}},
+		{"a unit is where the labels are that it needs", func(s *cluster.State) {
+			s.Units[0].Text += "[X-Fleet]\nMachineMetadata=zone=x zone=y\n[X-Argosy]\nRequire=!gpu, name=a, cpus>=2\n"
+			s.Nodes[0].Node.Labels, s.Nodes[0].Report.CPUs = map[string]string{"gpu": "1", "zone": "z"}, 2
+		}, []string{
+			"labels: db.service is placed on a, which does not meet !gpu (passing)",
+			"labels: db.service is placed on a, which does not meet zone in (x, y) (passing)",
+		}},
+		{"labels of operators mask those of the node, and facts", func(s *cluster.State) {
+			s.Units[0].Text += "[X-Argosy]\nRequire=zone=x, !disk, mem>=1G, !arch\n"
+			s.Nodes[0].Report.Labels = map[string]string{"zone": "y", "disk": "ssd"}
+			s.Nodes[0].Report.Memory, s.Nodes[0].Report.Arch = 1<<30-1, "amd64"
+			s.Nodes[0].Node.Labels = map[string]string{"zone": "x", "disk": "", "arch": ""}
+		}, nil},
+		{"a unit is with those that it follows", func(s *cluster.State) { s.Units[1].Text = "[X-Fleet]\nMachineOf=db.service\n" },
+			[]string{"machine-of: web.service is placed on b without db.service (passing)"}},
+		{"a unit is near those that it must be near", func(s *cluster.State) { s.Units[1].Text = "[X-Argosy]\nNear=*b.service -cache*\n" },
+			[]string{"near: web.service is placed on b without any *b.service (passing)"}},
+		{"a unit that has its company", func(s *cluster.State) {
+			s.Units[1].Text = "[X-Fleet]\nMachineOf=db.service\n[X-Argosy]\nNear=d*\n"
+			s.Placements[1].Nodes = []cluster.NodeID{"a"}
+		}, nil},
 		{"units that conflict are apart", func(s *cluster.State) { s.Placements[0].Nodes = []cluster.NodeID{"b"} },
 			[]string{"conflict: web.service and db.service conflict and are both placed on b (passing)"}},
 		{"a session belongs to its node", func(s *cluster.State) { s.Nodes[0].Session.Node = "b" },

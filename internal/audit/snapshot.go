@@ -7,6 +7,7 @@ import (
 
 	"argosy/internal/cluster"
 	"argosy/internal/place"
+	"argosy/internal/unitfile"
 )
 
 // LearnersMax is how many members may be on their way into the voting set: a
@@ -16,22 +17,45 @@ const LearnersMax = 2
 // check collects what is wrong with one snapshot.
 type check struct {
 	state    *cluster.State
-	specs    func(cluster.Unit) (*place.Spec, error)
+	specs    []*place.Spec // of the units of the placements; never nil
 	units    map[cluster.UnitName]cluster.Unit
-	known    map[cluster.NodeID]bool
+	nodes    map[cluster.NodeID]*cluster.NodeState
+	on       map[cluster.NodeID][]cluster.UnitName // placed there
 	findings []Finding
 }
 
 func newCheck(state *cluster.State, specs func(cluster.Unit) (*place.Spec, error)) *check {
-	c := &check{state: state, specs: specs, units: map[cluster.UnitName]cluster.Unit{}, known: map[cluster.NodeID]bool{}}
+	c := &check{
+		state: state, units: map[cluster.UnitName]cluster.Unit{},
+		nodes: map[cluster.NodeID]*cluster.NodeState{}, on: map[cluster.NodeID][]cluster.UnitName{},
+	}
 	for _, u := range state.Units {
 		c.units[u.Name] = u
 	}
-	for _, n := range state.Nodes {
-		c.known[n.Node.ID] = true
+	for i := range state.Nodes {
+		c.nodes[state.Nodes[i].Node.ID] = &state.Nodes[i]
+	}
+	for _, p := range state.Placements {
+		for _, id := range p.Nodes {
+			c.on[id] = append(c.on[id], p.Unit)
+		}
+		c.specs = append(c.specs, c.spec(p.Unit, specs))
 	}
 	return c
 }
+
+// spec returns what a unit demands: nothing if it cannot be read.
+func (c *check) spec(name cluster.UnitName, specs func(cluster.Unit) (*place.Spec, error)) *place.Spec {
+	if u, exists := c.units[name]; exists {
+		if spec, err := specs(u); err == nil {
+			return spec
+		}
+	}
+	return &place.Spec{}
+}
+
+// known reports whether a node is one of the cluster.
+func (c *check) known(id cluster.NodeID) bool { return c.nodes[id] != nil }
 
 // never notes what must not even be for a moment.
 func (c *check) never(rule, subject, format string, args ...any) {
@@ -91,7 +115,7 @@ func (c *check) placements() {
 			c.atRest("placed-unit", name, "%s is placed and inactive", name)
 		}
 		for _, id := range p.Nodes {
-			if !c.known[id] {
+			if !c.known(id) {
 				c.atRest("placed-node", name, "%s is placed on %s, which is no node of the cluster", name, id.Short())
 			}
 		}
@@ -100,19 +124,13 @@ func (c *check) placements() {
 
 // conflicts: no two units that must not be together are on one node.
 func (c *check) conflicts() {
-	on := map[cluster.NodeID][]cluster.UnitName{}
-	for _, p := range c.state.Placements {
-		for _, id := range p.Nodes {
-			on[id] = append(on[id], p.Unit)
-		}
-	}
-	for _, p := range c.state.Placements {
-		globs := c.enemies(p.Unit)
+	for i, p := range c.state.Placements {
+		globs := enemies(c.specs[i])
 		if len(globs) == 0 {
 			continue
 		}
 		for _, id := range p.Nodes {
-			for _, other := range on[id] {
+			for _, other := range c.on[id] {
 				if other != p.Unit && slices.ContainsFunc(globs, func(glob string) bool { return place.Matches(glob, other) }) {
 					c.atRest("conflict", string(p.Unit), "%s and %s conflict and are both placed on %s", p.Unit, other, id.Short())
 				}
@@ -121,9 +139,8 @@ func (c *check) conflicts() {
 	}
 }
 
-// enemies returns the globs of what must not be on one node with a unit.
-func (c *check) enemies(name cluster.UnitName) []string {
-	spec := c.spec(name)
+// enemies returns the globs of what must not be on one node with a unit of a spec.
+func enemies(spec *place.Spec) []string {
 	globs := slices.Clone(spec.Conflicts)
 	for _, away := range spec.Away {
 		if !away.Soft {
@@ -133,23 +150,13 @@ func (c *check) enemies(name cluster.UnitName) []string {
 	return globs
 }
 
-// spec returns what a unit demands: nothing if it cannot be read.
-func (c *check) spec(name cluster.UnitName) place.Spec {
-	if u, exists := c.units[name]; exists {
-		if spec, err := c.specs(u); err == nil {
-			return *spec
-		}
-	}
-	return place.Spec{}
-}
-
 // room: no node is promised to more than it has, of those that said what that
 // is.
 func (c *check) room() {
 	type promise struct{ milli, bytes int64 }
 	promised := map[cluster.NodeID]promise{}
-	for _, p := range c.state.Placements {
-		spec := c.spec(p.Unit)
+	for i, p := range c.state.Placements {
+		spec := c.specs[i]
 		for _, id := range p.Nodes {
 			sum := promised[id]
 			promised[id] = promise{sum.milli + spec.CPU, sum.bytes + spec.Memory}
@@ -168,8 +175,52 @@ func (c *check) room() {
 	}
 }
 
-// nodes: sessions, reports and statuses are of nodes of the cluster.
-func (c *check) nodes() {
+// demands: a unit is only where its own demands on the node are met. Those on
+// room and on distance have rules of their own, and how instances are spread is
+// looked at only when one is placed.
+func (c *check) demands() {
+	for i, p := range c.state.Placements {
+		for _, id := range p.Nodes {
+			if n := c.nodes[id]; n != nil {
+				c.labels(p.Unit, c.specs[i], n)
+				c.company(p.Unit, c.specs[i], n)
+			}
+		}
+	}
+}
+
+// labels: the node is the one that is wanted, and has the labels.
+func (c *check) labels(name cluster.UnitName, spec *place.Spec, n *cluster.NodeState) {
+	id := n.Node.ID
+	if want := spec.MachineID; want != "" && want != string(id) && want != id.Short() {
+		c.atRest("machine", string(name), "%s is placed on %s and wants machine %s", name, id.Short(), want)
+	}
+	for _, all := range [][]unitfile.Requirement{spec.Metadata, spec.Require} {
+		for _, want := range all {
+			if !want.Met(n.Label) {
+				c.atRest("labels", string(name), "%s is placed on %s, which does not meet %s", name, id.Short(), want)
+			}
+		}
+	}
+}
+
+// company: the units that are wanted on the same node are there.
+func (c *check) company(name cluster.UnitName, spec *place.Spec, n *cluster.NodeState) {
+	here := c.on[n.Node.ID]
+	for _, peer := range spec.MachineOf {
+		if !slices.Contains(here, peer) {
+			c.atRest("machine-of", string(name), "%s is placed on %s without %s", name, n.Node.ID.Short(), peer)
+		}
+	}
+	for _, near := range spec.Near {
+		if !near.Soft && !slices.ContainsFunc(here, func(other cluster.UnitName) bool { return other != name && place.Matches(near.Glob, other) }) {
+			c.atRest("near", string(name), "%s is placed on %s without any %s", name, n.Node.ID.Short(), near.Glob)
+		}
+	}
+}
+
+// reports: sessions, reports and statuses are of nodes of the cluster.
+func (c *check) reports() {
 	for _, n := range c.state.Nodes {
 		id := n.Node.ID
 		if s := n.Session; s.Node != "" && s.Node != id {
@@ -180,7 +231,7 @@ func (c *check) nodes() {
 		}
 	}
 	for _, s := range c.state.Statuses {
-		if !c.known[s.Node] {
+		if !c.known(s.Node) {
 			c.atRest("status-node", string(s.Unit), "a status of %s is of %s, which is no node of the cluster", s.Unit, s.Node.Short())
 		}
 	}
@@ -192,7 +243,7 @@ func (c *check) members() {
 	byID := map[uint64]cluster.NodeID{}
 	for _, m := range c.state.Members {
 		counts[m.State]++
-		if !c.known[m.Node] {
+		if !c.known(m.Node) {
 			c.atRest("member-node", string(m.Node), "server %s is no node of the cluster", m.Node.Short())
 		}
 		if other, taken := byID[m.MemberID]; taken && m.MemberID != 0 {

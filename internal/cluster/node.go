@@ -1,9 +1,11 @@
 package cluster
 
 import (
+	"cmp"
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -73,6 +75,40 @@ func MergeLabels(n Node, r Report) map[string]string {
 		}
 	}
 	return merged
+}
+
+// Label returns the value of a label as placing sees it, and whether the node has
+// it: that of operators, else that of the node's configuration, else a fact.
+func (n NodeState) Label(key string) (value string, there bool) {
+	if value, set := n.Node.Labels[key]; set {
+		return value, value != "" // an empty one removes it
+	}
+	if value, set := n.Report.Labels[key]; set {
+		return value, true
+	}
+	return n.fact(key)
+}
+
+// fact returns what every node knows of itself under the name of a label.
+func (n NodeState) fact(key string) (string, bool) {
+	switch key {
+	case "name":
+		return cmp.Or(n.Node.Name, n.Node.ID.Short()), true
+	case "id":
+		return string(n.Node.ID), true
+	case "arch":
+		return n.Report.Arch, n.Report.Arch != ""
+	case "cpus":
+		return strconv.Itoa(n.Report.CPUs), n.Report.CPUs > 0
+	case "mem":
+		// The kernel keeps some: a machine with 32G shows 31.3, and is meant
+		// by mem>=32G.
+		const gib = 1 << 30
+		return strconv.FormatInt((n.Report.Memory+gib-1)/gib, 10) + "G", n.Report.Memory > 0
+	case "version":
+		return n.Report.Version, n.Report.Version != ""
+	}
+	return "", false
 }
 
 // Session is the sign of life of one boot of one node's daemon. It is renewed
