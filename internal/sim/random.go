@@ -19,6 +19,13 @@ func RandomFiles() map[string]string {
 		"big@.service":  service + "[X-Argosy]\nCPU=1\nPriority=%i\n",
 		"near.service":  service + "[X-Argosy]\nNear=web@*.service\nAway=db@*.service\n",
 		"heir@.service": service + "[X-Fleet]\nReplaces=web@%i.service\n",
+		"side@.service": service + "[X-Fleet]\nMachineOf=web@%i.service\n",
+		"meta@.service": service + "[X-Fleet]\nMachineMetadata=zone=a zone=b\n",
+		"gpu@.service":  service + "[X-Argosy]\nRequire=gpu, zone!=c\nSpread=zone\n",
+		"many@.service": service + "[X-Argosy]\nSpread=-zone\n",
+		// Other texts of web@.
+		"long":  "[Service]\nExecStart=/bin/sleep 99999\n",
+		"picky": service + "[X-Argosy]\nRequire=zone in (a, c)\n",
 	}
 }
 
@@ -30,7 +37,10 @@ func RandomScript(seed uint64, nodes, steps int) string {
 	var b strings.Builder
 	say := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	say("cluster %d", nodes)
-	say("submit watch.service bad.service sick.service near.service")
+	say("submit watch.service bad.service sick.service near.service many@.service")
+	for i := range nodes {
+		say("label node-%d zone=%c", i+1, "abc"[i%3])
+	}
 	say("start watch.service bad.service sick.service near.service")
 	for i := range nodes {
 		say("submit web@%d.service", i)
@@ -55,19 +65,59 @@ func RandomScript(seed uint64, nodes, steps int) string {
 
 // randomStep returns one line.
 func randomStep(r *rand.Rand, nodes int) string {
-	node := func() string { return fmt.Sprintf("node-%d", 1+r.IntN(nodes)) }
-	unit := fmt.Sprintf("web@%d.service", r.IntN(nodes))
 	switch r.IntN(8) {
 	case 0, 1:
-		unit = fmt.Sprintf("db@%d.service", r.IntN(5))
-	case 2:
-		unit = fmt.Sprintf("big@%d.service", r.IntN(2*nodes))
-	case 3:
-		unit = fmt.Sprintf("heir@%d.service", r.IntN(nodes))
-	case 4:
-		unit = []string{"near.service", "sick.service"}[r.IntN(2)]
+		return randomWish(r, nodes)
+	case 2, 3:
+		return randomVerb(r) + " " + randomUnit(r, nodes)
 	}
-	switch r.IntN(18) {
+	return randomFault(r, nodes)
+}
+
+func randomNode(r *rand.Rand, nodes int) string { return fmt.Sprintf("node-%d", 1+r.IntN(nodes)) }
+
+// randomUnit names a unit, or an instance of a template, that there may be.
+func randomUnit(r *rand.Rand, nodes int) string {
+	switch r.IntN(11) {
+	case 0, 1:
+		return fmt.Sprintf("db@%d.service", r.IntN(5))
+	case 2:
+		return fmt.Sprintf("big@%d.service", r.IntN(2*nodes))
+	case 3:
+		return fmt.Sprintf("heir@%d.service", r.IntN(nodes))
+	case 4:
+		return []string{"near.service", "sick.service"}[r.IntN(2)]
+	case 5, 6:
+		return fmt.Sprintf("side@%d.service", r.IntN(nodes))
+	case 7:
+		return fmt.Sprintf("meta@%d.service", r.IntN(4))
+	case 8:
+		return fmt.Sprintf("gpu@%d.service", r.IntN(4))
+	}
+	return fmt.Sprintf("web@%d.service", r.IntN(nodes))
+}
+
+// randomVerb is what a user does to a unit that there is or is not.
+func randomVerb(r *rand.Rand) string {
+	return []string{"? destroy", "? restart", "? stop", "? submit", "? start", "? replace", "? start"}[r.IntN(7)]
+}
+
+// randomWish is what users do besides: labels, replicas, other texts.
+func randomWish(r *rand.Rand, nodes int) string {
+	switch r.IntN(4) {
+	case 0:
+		return fmt.Sprintf("? scale many@.service %d", r.IntN(2*nodes))
+	case 1:
+		return fmt.Sprintf("? replace web@%d.service=%s", r.IntN(nodes), []string{"web@.service", "long", "picky"}[r.IntN(3)])
+	}
+	labels := []string{"zone=a", "zone=b", "zone=c", "zone-", "gpu=1", "gpu=1", "gpu-"}
+	return "? label " + randomNode(r, nodes) + " " + labels[r.IntN(len(labels))]
+}
+
+// randomFault is what befalls nodes, lines and daemons, and how it ends.
+func randomFault(r *rand.Rand, nodes int) string {
+	node := func() string { return randomNode(r, nodes) }
+	switch r.IntN(13) {
 	case 0, 1:
 		return "power " + node() + " off"
 	case 2:
@@ -90,16 +140,6 @@ func randomStep(r *rand.Rand, nodes int) string {
 		return fmt.Sprintf("slow %s %dms", node(), r.IntN(3000))
 	case 11:
 		return fmt.Sprintf("lossy %s 0.%02d", node(), r.IntN(30))
-	case 12:
-		return "daemon " + node()
-	case 13:
-		return "? destroy " + unit
-	case 14:
-		return "? restart " + unit
-	case 15:
-		return "? stop " + unit
-	case 16:
-		return "? submit " + unit
 	}
-	return "? start " + unit
+	return "daemon " + node()
 }

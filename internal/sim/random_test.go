@@ -29,7 +29,7 @@ func TestRandomFaultsEndInACluster(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, size := range []struct{ nodes, steps, seeds int }{{50, 40, 3}, {4, 20, small}} {
+	for _, size := range []struct{ nodes, steps, seeds int }{{50, 50, 3}, {4, 28, small}} {
 		seeds := make([]uint64, size.seeds)
 		for i := range seeds {
 			seeds[i] = uint64(i) + 1

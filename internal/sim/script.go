@@ -135,12 +135,16 @@ func verbs() map[string]verb {
 	return map[string]verb{
 		"cluster":     (*Script).cluster, // cluster N
 		"submit":      (*Script).submit,  // submit FILE|UNIT=FILE…
+		"replace":     (*Script).replace, // replace FILE|UNIT=FILE…: starts it with this text
+		"scale":       (*Script).scale,   // scale TEMPLATE N
+		"label":       (*Script).label,   // label NODE KEY=VALUE|KEY-…
 		"start":       desire(cluster.Launched),
 		"load":        desire(cluster.Loaded),
 		"stop":        desire(cluster.Loaded),
 		"unload":      desire(cluster.Inactive),
 		"restart":     (*Script).restart,
 		"destroy":     (*Script).destroy,
+		"text":        (*Script).text,   // text UNIT FILE [TIME]: waits until it is active with this text
 		"wait":        (*Script).wait,   // wait UNIT STATE [TIME]
 		"moved":       (*Script).moved,  // moved UNIT NODE [TIME]: waits until it is active on another
 		"tried":       (*Script).tried,  // tried UNIT TIMES [TIME]
@@ -226,7 +230,13 @@ func (s *Script) write(ask func(context.Context) error) error {
 	}
 }
 
-func (s *Script) submit(args []string) error {
+func (s *Script) submit(args []string) error { return s.hand(args, "") }
+
+func (s *Script) replace(args []string) error { return s.hand(args, cluster.Launched) }
+
+// hand gives units to the cluster, in the place of others of their names. Without
+// a state they keep what they have.
+func (s *Script) hand(args []string, desired cluster.Desired) error {
 	var req wire.SubmitRequest
 	for _, arg := range args {
 		name, file, given := strings.Cut(arg, "=")
@@ -240,7 +250,7 @@ func (s *Script) submit(args []string) error {
 		if !ok {
 			return fmt.Errorf("the script has no file %s", file)
 		}
-		req.Units = append(req.Units, wire.SubmitUnit{Name: cluster.UnitName(name), Text: text})
+		req.Units = append(req.Units, wire.SubmitUnit{Name: cluster.UnitName(name), Text: text, Desired: desired})
 	}
 	req.Replace = true
 	return s.write(func(ctx context.Context) error {
@@ -277,6 +287,64 @@ func (s *Script) destroy(args []string) error {
 	return s.write(func(ctx context.Context) error {
 		_, err := s.world.API().Destroy(ctx, names(args))
 		return err
+	})
+}
+
+func (s *Script) scale(args []string) error {
+	replicas, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	return s.write(func(ctx context.Context) error {
+		_, err := s.world.API().Scale(ctx, wire.ScaleRequest{Template: cluster.UnitName(args[0]), Replicas: replicas})
+		return err
+	})
+}
+
+func (s *Script) label(args []string) error {
+	labels := map[string]string{}
+	for _, arg := range args[1:] {
+		key, value, _ := strings.Cut(strings.TrimSuffix(arg, "-"), "=")
+		labels[key] = value // an empty one removes it
+	}
+	return s.write(func(ctx context.Context) error {
+		nodes, err := s.world.API().Nodes(ctx)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(nodes.Items, func(n wire.NodeView) bool { return n.Name == args[0] })
+		if i < 0 {
+			return fmt.Errorf("there is no node %s", args[0])
+		}
+		_, err = s.world.API().PatchNode(ctx, nodes.Items[i].ID, wire.NodePatch{Labels: labels})
+		return err
+	})
+}
+
+// text waits until the nodes of a unit say that they run it with a text.
+func (s *Script) text(args []string) error {
+	limit, err := limitOf(args, 2)
+	if err != nil {
+		return err
+	}
+	want, ok := s.Files[args[1]]
+	if !ok {
+		return fmt.Errorf("the script has no file %s", args[1])
+	}
+	return s.until(limit, func() error {
+		u, err := s.view(args[0])
+		if is := state(u); err == nil && is != "active" {
+			err = fmt.Errorf("it is %s", is)
+		}
+		if err != nil {
+			return err
+		}
+		for _, status := range u.Statuses {
+			if u.Placement.On(status.Node) && status.Hash != cluster.HashText(want) {
+				return fmt.Errorf("on %s it runs with another text", status.Node.Short())
+			}
+		}
+		return nil
 	})
 }
 

@@ -64,6 +64,8 @@ type API interface {
 	SetDesired(ctx context.Context, req wire.DesiredRequest) (wire.DesiredAnswer, error)
 	Restart(ctx context.Context, names []cluster.UnitName) (wire.DesiredAnswer, error)
 	Destroy(ctx context.Context, names []cluster.UnitName) (wire.DesiredAnswer, error)
+	Scale(ctx context.Context, req wire.ScaleRequest) (wire.DesiredAnswer, error)
+	PatchNode(ctx context.Context, id cluster.NodeID, patch wire.NodePatch) (wire.NodeView, error)
 	Units(ctx context.Context) (wire.List[wire.UnitView], error)
 	Nodes(ctx context.Context) (wire.List[wire.NodeView], error)
 }

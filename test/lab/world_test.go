@@ -188,7 +188,9 @@ func (w *world) state(ctx context.Context) (*cluster.State, error) {
 	}
 	state := &cluster.State{Revision: units.Revision}
 	for _, n := range nodes.Items {
-		state.Nodes = append(state.Nodes, cluster.NodeState{Node: cluster.Node{ID: n.ID, Name: n.Name}})
+		state.Nodes = append(state.Nodes, cluster.NodeState{
+			Node: cluster.Node{ID: n.ID, Name: n.Name, Labels: n.Labels}, Report: cluster.Report{Node: n.ID, CPUs: n.CPUs, Memory: n.Memory},
+		})
 	}
 	for _, u := range units.Items {
 		if u.UID != "" {
@@ -246,6 +248,21 @@ func (o *operator) Restart(ctx context.Context, names []cluster.UnitName) (wire.
 
 func (o *operator) Destroy(ctx context.Context, names []cluster.UnitName) (wire.DesiredAnswer, error) {
 	return ask(o, func(c *client.Client) (wire.DesiredAnswer, error) { return c.Destroy(ctx, names) })
+}
+
+// Scale notes the texts of the instances that it makes, which are the template's.
+func (o *operator) Scale(ctx context.Context, req wire.ScaleRequest) (wire.DesiredAnswer, error) {
+	answer, err := ask(o, func(c *client.Client) (wire.DesiredAnswer, error) { return c.Scale(ctx, req) })
+	for _, unit := range answer.Units {
+		if unit.Done == "created" {
+			o.world.submitted[unit.Name] = o.world.submitted[req.Template]
+		}
+	}
+	return answer, err
+}
+
+func (o *operator) PatchNode(ctx context.Context, id cluster.NodeID, patch wire.NodePatch) (wire.NodeView, error) {
+	return ask(o, func(c *client.Client) (wire.NodeView, error) { return c.PatchNode(ctx, id, patch) })
 }
 
 func (o *operator) Units(ctx context.Context) (wire.List[wire.UnitView], error) {
