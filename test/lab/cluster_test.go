@@ -27,6 +27,7 @@ func TestThreeNodes(t *testing.T) {
 		{"a unit lives through all its verbs", lifeOfAUnit},
 		{"a restart gives a new main process", restartIsReal},
 		{"a restart of several goes one by one", restartIsRolling},
+		{"another text runs in the place of the one before, if it is told to", replacedText},
 		{"a failing unit says why and delays nobody", failureIsExplained},
 		{"a unit that fits nowhere says why", pendingIsExplained},
 		{"bad input is refused with file, line and reason, and nothing is stored", badInput},
@@ -164,6 +165,25 @@ func restartIsRolling(w *labtest.World) {
 		}
 	}
 	w.OK(1, "destroy", "roll@{1..3}", "roll@.service")
+}
+
+func replacedText(w *labtest.World) {
+	w.OK(1, "start", w.File("text.service", labtest.Marked("argosy-first-text", "")))
+	was := w.WaitActive(1, "text.service", 5*time.Second)
+	second := w.File("text.service", labtest.Marked("argosy-second-text", ""))
+	if r := w.Run(2, "start", second); r.Code != 0 || !strings.Contains(r.Err, "--replace takes the file") {
+		w.T.Errorf("without --replace: exit %d\n%s", r.Code, r.Err)
+	}
+	if n := labtest.Count("argosy-first-text"); n != 1 {
+		w.T.Errorf("without --replace, %d run of the first text", n)
+	}
+	w.OK(2, "start", "--replace", second)
+	w.WaitCount("argosy-second-text", 1, 5*time.Second)
+	w.WaitCount("argosy-first-text", 0, time.Second)
+	if on := w.WaitActive(3, "text.service", 5*time.Second); on != was {
+		w.T.Errorf("it went from node-%d to node-%d", was, on)
+	}
+	w.OK(1, "destroy", "text.service")
 }
 
 func mainPID(w *labtest.World, name cluster.UnitName) int {

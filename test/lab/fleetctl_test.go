@@ -77,6 +77,28 @@ func TestAnOldSessionOfFleetctl(t *testing.T) {
 		w.WaitCount("argosy-app", 0, 5*time.Second)
 	})
 
+	t.Run("every call of the old API in the guide works, as it stands there", func(t *testing.T) {
+		w := w.Sub(t)
+		text, err := os.ReadFile(filepath.Join(root, "docs/guide/fleet.md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		calls := regexp.MustCompile(`(?m)^    curl (?:.*\\\n)*.*$`).FindAllString(string(text), -1)
+		if len(calls) < 3 {
+			t.Fatalf("the guide has only %d calls", len(calls))
+		}
+		for _, call := range calls {
+			call = strings.ReplaceAll(call, "MACHINEID", string(w.N(1).MachineID()))
+			if r := w.In(1, "bash", "-c", strings.Replace(call, "curl ", "curl -sS --fail-with-body ", 1)); r.Code != 0 {
+				t.Errorf("%s: exit code %d\n%s%s", call, r.Code, r.Out, r.Err)
+			}
+		}
+		if labels := w.OK(2, "nodes", "--fields", "node,labels", "--no-legend"); !strings.Contains(labels, "region=eu") {
+			t.Errorf("after them, the nodes have the labels\n%s", labels)
+		}
+		w.OK(1, "node", "label", "node-1", "region-")
+	})
+
 	t.Run("from submit to destroy, by its exit codes and tables", func(t *testing.T) {
 		d := &desk{w.Sub(t), d.dir}
 		d.typed(0, "fleetctl submit app@.service", here)

@@ -1,6 +1,8 @@
 package lab_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,6 +13,7 @@ import (
 	"argosy/internal/api/client"
 	"argosy/internal/cluster"
 	"argosy/internal/lab/labtest"
+	"argosy/internal/place"
 )
 
 // The subtests share one lab; each leaves it as it found it, without units.
@@ -340,18 +343,20 @@ func TestTheBooksThreeMembers(t *testing.T) {
 		w.File("db.service", labtest.Marked("argosy-db", "[X-Fleet]\nMachineMetadata=disk=ssd db=yes\n")),
 		w.File("agent.service", labtest.Marked("argosy-agent", "[X-Fleet]\nGlobal=true\n")),
 		w.File("audit.service", labtest.Marked("argosy-audit", "[X-Fleet]\nMachineID="+string(w.N(2).MachineID())+"\n")),
-		w.File("report.service", labtest.Marked("argosy-report", "[X-Fleet]\nMachineMetadata=region=east\nMachineMetadata=region=west\n")),
 	}
-	w.OK(1, "submit", w.File("web@.service", labtest.Marked("argosy-web4", "[X-Fleet]\nMachineMetadata=web=yes\nConflicts=web@*.service\n")))
+	w.OK(1, "submit", w.File("web@.service", webServer("[X-Fleet]\nMachineMetadata=web=yes\nConflicts=web@*.service\n")))
 	w.OK(1, "submit", w.File("web-sidekick@.service", labtest.Marked("argosy-kick", "[X-Fleet]\nMachineOf=web@%i.service\n")))
 	w.OK(1, append([]string{"start", "--no-block"}, files...)...)
 	w.OK(1, "start", "--no-block", "web@{1..3}", "web-sidekick@{1..3}")
 	// The two that fit take node-2 and node-3, in any order.
 	is("all placed", 15*time.Second, map[string]string{
-		"db": "1", "audit": "2", "agent": "1 2 3", "report": "1 2 3|", "web": "2 3 -", "web-sidekick": "2 3 -",
+		"db": "1", "audit": "2", "agent": "1 2 3", "web": "2 3 -", "web-sidekick": "2 3 -",
 	})
-	pending(w, "web@3.service", "0 of 4 nodes: 1 conflicts with web@1.service, 1 conflicts with web@2.service, 1 is lost, and 1 other reasons")
+	stands(w, "web@3.service", map[string]string{
+		"node-1": "web=yes", "node-2": "web@", "node-3": "web@", "node-4": "lost",
+	})
 	pending(w, "web-sidekick@3.service", "MachineOf=web@3.service: that unit is pending itself")
+	leastLoaded(w, "report.service", labtest.Marked("argosy-report", "[X-Fleet]\nMachineMetadata=region=east\nMachineMetadata=region=west\n"))
 
 	// A label that lets a unit run has it run; nobody else notices.
 	calm := pids(w, 1, 2, 3)
@@ -362,12 +367,15 @@ func TestTheBooksThreeMembers(t *testing.T) {
 	undisturbed(t, calm, pids(w, 1, 2, 3))
 
 	// node-2 is lost: its web and its audit wait, nothing else moves but report.
+	// Who asks the other webs notices nothing.
 	calm = pids(w, 1, 3)
+	asked := askWebs(w, 3, 1, 3)
 	off(2)
 	stays(w, 1, "audit.service", "stays on node-2, which is lost: 0 of 4 nodes:")
 	is("only report has left node-2", 10*time.Second, map[string]string{
 		"db": "1", "audit": "2", "agent": "1 2 3", "report": "1 3|", "web": "1 2 3", "web-sidekick": "1 2 3",
 	})
+	asked()
 	undisturbed(t, calm, pids(w, 1, 3))
 
 	// node-4 comes with web=yes: the pair of node-2 goes there.
@@ -394,6 +402,87 @@ func TestTheBooksThreeMembers(t *testing.T) {
 	}
 	on(1)
 	w.WaitCount("argosy-db", 1, 30*time.Second)
+}
+
+// webServer is the text of a service that answers every request on a port, as a
+// process that is counted as argosy-web4.
+func webServer(sections string) string {
+	return `[Service]
+Type=exec
+ExecStart=@/usr/bin/perl argosy-web4 -MIO::Socket::INET -e ' \
+  $$s = IO::Socket::INET->new(LocalPort => 8080, Listen => 128, ReuseAddr => 1) or die $$!; \
+  while ($$c = $$s->accept) { \
+    while (<$$c>) { last if /^\\r?$$/ } \
+    print $$c "HTTP/1.0 200 OK\\r\\n\\r\\nweb\\n"; close $$c \
+  }'
+` + sections
+}
+
+// askWebs has a node ask the webs of other nodes, again and again, until the
+// function that it returns is called: that one demands that all were answered.
+func askWebs(w *labtest.World, from int, of ...int) (end func()) {
+	w.T.Helper()
+	urls := ""
+	for _, i := range of {
+		urls += fmt.Sprintf(" http://%s:8080/", w.N(i).Address())
+	}
+	loop := `ok=0; failed=0
+while [ ! -e /run/asked ]; do for url in` + urls + `; do
+  if [ "$(curl -sS -m 2 $url 2>&1)" = web ]; then ok=$((ok+1)); else failed=$((failed+1)); fi
+done; done; echo $ok answered, $failed failed`
+	var out bytes.Buffer
+	done := make(chan error, 1)
+	go func() {
+		_, err := w.N(from).Exec(w.T.Context(), nil, &out, &out, "bash", "-c", loop)
+		done <- err
+	}()
+	return func() {
+		w.T.Helper()
+		w.In(from, "touch", "/run/asked")
+		err := <-done
+		var answered, failed int
+		if _, wrong := fmt.Sscanf(out.String(), "%d answered, %d failed", &answered, &failed); wrong != nil || answered < 10 || failed > 0 {
+			w.T.Errorf("of the requests to the webs that stay: %v, %s", err, out.String())
+		}
+	}
+}
+
+// stands demands what "argosy explain" says of the first thing on each node that
+// keeps a unit from it.
+func stands(w *labtest.World, name cluster.UnitName, want map[string]string) {
+	w.T.Helper()
+	var e place.Explanation
+	if err := json.Unmarshal([]byte(w.OK(1, "explain", string(name), "-o", "json")), &e); err != nil {
+		w.T.Fatal(err)
+	}
+	for _, n := range e.Nodes {
+		first := slices.IndexFunc(n.Checks, func(c place.FilterVerdict) bool { return !c.OK })
+		if n.OK || first < 0 {
+			w.T.Errorf("%s may be on %s", name, n.Name)
+			continue
+		}
+		says := n.Checks[first].Filter + ": " + n.Checks[first].Why
+		if wanted := want[n.Name]; wanted == "" || !strings.Contains(says, wanted) {
+			w.T.Errorf("%s is kept from %s by %q, not by %q", name, n.Name, says, wanted)
+		}
+	}
+	if len(e.Nodes) != len(want) {
+		w.T.Errorf("%s is explained for %d nodes, not for %d", name, len(e.Nodes), len(want))
+	}
+}
+
+// leastLoaded starts a unit that nodes 1 to 3 may have, and demands that it comes
+// to one that has the fewest.
+func leastLoaded(w *labtest.World, name cluster.UnitName, text string) {
+	w.T.Helper()
+	has := where(w, 1)
+	w.OK(1, "start", w.File(string(name), text))
+	on := w.WaitActive(1, name, 10*time.Second)
+	for i := 1; i <= 3; i++ {
+		if len(has[i]) < len(has[on]) {
+			w.T.Errorf("%s went to node-%d, and before that they had %v", name, on, has)
+		}
+	}
 }
 
 // stays waits until the cluster says that a unit has nowhere else to go.
