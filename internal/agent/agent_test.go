@@ -161,17 +161,19 @@ func TestWhatWasSeenBeforeAStepEndedIsNotDecidedOn(t *testing.T) {
 	})
 }
 
-func TestAFailureShowsTheLastLines(t *testing.T) {
+func TestAFailureShowsTheLastTenLines(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *machine) {
 		m.start()
-		m.hub.assign("bad.service", "[Service]\nType=oneshot\nExecStart=/bin/false\n")
+		m.hub.assign("bad.service", "[Service]\nType=oneshot\nExecStartPre=/bin/seq 15\nExecStart=/bin/false\n")
 		m.pass(3 * time.Second)
 		s := m.status("bad.service")
 		if s.Active != "failed" || s.Result != "exit-code" || s.ExitCode != 1 || s.Problem == "" || s.UID != "u1" || s.Epoch != 1 {
 			t.Errorf("status %+v", s)
 		}
-		if !strings.Contains(strings.Join(s.Log, "\n"), "status=1") {
-			t.Errorf("log %q", s.Log)
+		// Fifteen lines of its own, and two of systemd: the last ten, in order.
+		last := []string{"8", "9", "10", "11", "12", "13", "14", "15", "Started bad.service", "Main process exited, status=1"}
+		if !slices.Equal(s.Log, last) {
+			t.Errorf("log %q, want %q", s.Log, last)
 		}
 		m.pass(time.Hour)
 		if n := m.fake.Calls("start"); n != 1 {

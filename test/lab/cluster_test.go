@@ -198,7 +198,7 @@ func mainPID(w *labtest.World, name cluster.UnitName) int {
 }
 
 func failureIsExplained(w *labtest.World) {
-	bad := w.File("bad.service", "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo the disk is on fire; exit 7'\n")
+	bad := w.File("bad.service", "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'for i in $$(seq 15); do echo the disk is on fire $$i; done; exit 7'\n")
 	hang := w.File("hang.service", "[Service]\nType=notify\nExecStart=/bin/sleep infinity\nTimeoutStartSec=60\n")
 	w.OK(1, "start", "--no-block", hang)
 	r := w.Run(1, "start", bad)
@@ -210,10 +210,30 @@ func failureIsExplained(w *labtest.World) {
 			w.T.Errorf("%q is not in what was said:\n%s%s", want, r.Out, r.Err)
 		}
 	}
+	lastTenLines(w, "bad.service")
 	// A hanging start on every node must not keep another unit waiting.
 	w.OK(1, "start", w.File("fine.service", labtest.Marked("argosy-fine", "[X-Fleet]\nGlobal=true\n")))
 	w.WaitCount("argosy-fine", 3, 5*time.Second)
 	w.OK(1, "destroy", "bad.service", "hang.service", "fine.service")
+}
+
+// lastTenLines demands that a failed unit that printed fifteen lines shows the
+// last ten of its journal, in order. systemd's own words on its end count.
+func lastTenLines(w *labtest.World, name cluster.UnitName) {
+	w.T.Helper()
+	w.Wait(10*time.Second, "the log of "+string(name), func() string {
+		u, err := w.Unit(1, name)
+		if err != nil || len(u.Statuses) != 1 {
+			return fmt.Sprintf("%v, statuses %+v", err, u.Statuses)
+		}
+		status := u.Statuses[0]
+		journal := w.In(w.Number(status.Node), "journalctl", "--output=cat", "--unit="+string(name)).Out
+		lines := strings.Split(strings.TrimSpace(journal), "\n")
+		if len(lines) < 15 || !slices.Equal(status.Log, lines[len(lines)-10:]) {
+			return fmt.Sprintf("it shows %q of %q", status.Log, lines)
+		}
+		return ""
+	})
 }
 
 func pendingIsExplained(w *labtest.World) {

@@ -3,6 +3,7 @@ package systemdtest
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"argosy/internal/cluster"
 )
@@ -12,6 +13,13 @@ func (f *Fake) print(name cluster.UnitName, line string) {
 	f.lines[name] = append(f.lines[name], line)
 	close(f.news)
 	f.news = make(chan struct{})
+}
+
+// printLines adds what a command printed.
+func (f *Fake) printLines(name cluster.UnitName, text string) {
+	for line := range strings.Lines(text) {
+		f.print(name, strings.TrimSuffix(line, "\n"))
+	}
 }
 
 // Tail implements systemd.Journal.

@@ -68,7 +68,7 @@ func (u *unit) span(key string, other time.Duration) time.Duration {
 }
 
 // command says what a command line does: how long it takes (forever: -1), its
-// exit status and what it prints.
+// exit status and the lines that it prints.
 func command(line string) (lasts time.Duration, status int, prints string) {
 	words := strings.Fields(strings.TrimLeft(line, "-@:+!"))
 	if len(words) == 0 {
@@ -82,7 +82,13 @@ func command(line string) (lasts time.Duration, status int, prints string) {
 	case "false":
 		return 0, 1, ""
 	case "echo":
-		return 0, 0, rest
+		return 0, 0, rest + "\n"
+	case "seq":
+		last, _ := strconv.Atoi(rest)
+		for i := range last {
+			prints += strconv.Itoa(i+1) + "\n"
+		}
+		return 0, 0, prints
 	case "sleep":
 		if seconds, err := strconv.ParseFloat(rest, 64); err == nil {
 			return time.Duration(seconds * float64(time.Second)), 0, ""
@@ -200,8 +206,9 @@ func (f *Fake) begin(u *unit, job chan string) {
 		return
 	}
 	f.set(u, "activating", "start")
-	if lasts, status, _ := command(u.settings["ExecStartPre"]); u.settings["ExecStartPre"] != "" {
+	if lasts, status, prints := command(u.settings["ExecStartPre"]); u.settings["ExecStartPre"] != "" {
 		f.set(u, "activating", "start-pre")
+		f.printLines(u.name, prints)
 		f.await(u, lasts, func() {
 			if status != 0 {
 				f.exit(u, status)
@@ -248,9 +255,7 @@ func (f *Fake) main(u *unit) {
 	u.pid = f.nextPID
 	lasts, status, prints := command(u.settings["ExecStart"])
 	f.print(u.name, "Started "+string(u.name))
-	if prints != "" {
-		f.print(u.name, prints)
-	}
+	f.printLines(u.name, prints)
 	switch u.settings["Type"] {
 	case "oneshot":
 		f.set(u, "activating", "start")
