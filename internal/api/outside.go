@@ -99,14 +99,22 @@ func forming[I any](do func(context.Context, I) (wire.Identity, error)) http.Han
 
 // refuseForming refuses to put a node into a second cluster, and names both.
 func refuseForming(mux *http.ServeMux, own func() cluster.ID) {
-	mux.HandleFunc("POST "+wire.PathInit, func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("POST "+wire.PathInit, refuseInit(own))
+	mux.HandleFunc("POST "+wire.PathJoin, refuseJoin(own))
+}
+
+func refuseInit(own func() cluster.ID) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		if err := authorize(onlyLocal, callerOf(r.Context()), "", roster{}); err != nil {
 			writeProblem(w, err)
 			return
 		}
 		writeProblem(w, SecondCluster(own(), ""))
-	})
-	mux.HandleFunc("POST "+wire.PathJoin, func(w http.ResponseWriter, r *http.Request) {
+	}
+}
+
+func refuseJoin(own func() cluster.ID) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		var in wire.JoinRequest
 		err := authorize(onlyLocal, callerOf(r.Context()), "", roster{})
 		if err == nil {
@@ -120,7 +128,7 @@ func refuseForming(mux *http.ServeMux, own func() cluster.ID) {
 			err = SecondCluster(own(), token.Cluster)
 		}
 		writeProblem(w, err)
-	})
+	}
 }
 
 // SecondCluster refuses to put a node of one cluster into another; other is ""

@@ -19,7 +19,7 @@ func (p *problem) Error() string { return p.Detail }
 func (p *problem) GetStatus() int { return p.Status }
 
 // ContentType returns the media type of problems.
-func (p *problem) ContentType(string) string { return "application/problem+json" }
+func (p *problem) ContentType(string) string { return mediaProblem }
 
 // problemOf turns an error into an answer. nil stays nil.
 func problemOf(err error) error {
@@ -58,8 +58,9 @@ func statusOf(kind cluster.Kind) int {
 }
 
 // writeProblem answers a request with an error.
-func writeProblem(w http.ResponseWriter, err error) {
-	p := newProblem(err)
+func writeProblem(w http.ResponseWriter, err error) { newProblem(err).write(w) }
+
+func (p *problem) write(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", p.ContentType(""))
 	w.WriteHeader(p.Status)
 	_ = json.NewEncoder(w).Encode(p.Problem) // the caller may be gone
@@ -67,6 +68,6 @@ func writeProblem(w http.ResponseWriter, err error) {
 
 // writeJSON answers a request with a value.
 func writeJSON(w http.ResponseWriter, value any) {
-	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", mediaJSON)
 	_ = json.NewEncoder(w).Encode(value) // the caller may be gone
 }

@@ -23,54 +23,99 @@ type route struct {
 	summary      string
 }
 
+// router is the one way to a route of a server, so that none is left
+// undescribed.
+type router struct {
+	server *Server
+	mux    *http.ServeMux
+	api    huma.API
+	listed []route
+}
+
 // routes builds the handler with every route of a server.
-func (s *Server) routes() http.Handler {
+func (s *Server) routes() http.Handler { return s.router().mux }
+
+func newRouter(s *Server) *router {
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("Argosy", "1")
 	config.OpenAPIPath = strings.TrimSuffix(wire.PathOpenAPI, ".json")
 	config.DocsPath, config.SchemasPath = "", ""
 	config.CreateHooks = nil // answers carry no schema links
 	config.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
-	api := humago.New(mux, config)
+	r := &router{server: s, mux: mux, api: humago.New(mux, config)}
+	mux.HandleFunc("/", noSuchCall)
+	return r
+}
 
-	operation(s, api, route{"GET", wire.PathStatus, anyMember, "The cluster on one page"}, s.status)
+func (s *Server) router() *router {
+	r := newRouter(s)
+	operation(r, route{"GET", wire.PathStatus, anyMember, "The cluster on one page"}, s.status)
+	s.unitRoutes(r)
+	s.nodeRoutes(r)
 
-	operation(s, api, route{"GET", wire.PathUnits, operators, "List units"}, s.listUnits)
-	operation(s, api, route{"POST", wire.PathUnits, operators, "Submit units"}, s.submitUnits)
-	operation(s, api, route{"GET", wire.PathUnit, operators, "Show a unit with its text"}, s.getUnit)
-	operation(s, api, route{"GET", wire.PathExplain, operators, "Explain where a unit is placed, node by node"}, s.explainUnit)
-	operation(s, api, route{"POST", wire.PathDesired, operators, "Set the desired state of units"}, s.setDesired)
-	operation(s, api, route{"POST", wire.PathRestart, operators, "Restart units"}, s.restartUnits)
-	operation(s, api, route{"POST", wire.PathScale, operators, "Make the instances of a template so many"}, s.scaleUnits)
-	operation(s, api, route{"POST", wire.PathDestroy, operators, "Destroy units"}, s.destroyUnits)
-	s.stream(api, mux, route{"GET", wire.PathJournal, operators, "Read a unit's journal, wherever it is"}, s.unitJournal)
-	s.stream(api, mux, route{"GET", wire.PathWatch, operators, "Follow what changes"}, s.watch)
-	s.stream(api, mux, route{"GET", wire.PathEvents, operators, "Read what happened, and follow it"}, s.events)
+	operation(r, route{"GET", wire.PathTokens, operators, "List join tokens"}, s.listTokens)
+	operation(r, route{"POST", wire.PathTokens, operators, "Make a join token"}, s.createToken)
+	operation(r, route{"DELETE", wire.PathToken, operators, "Revoke a join token"}, s.removeToken)
+	operation(r, route{"POST", wire.PathAdmit, anyone, "Ask to be admitted with a token"}, s.admitNode)
 
-	operation(s, api, route{"GET", wire.PathNodes, operators, "List nodes"}, s.listNodes)
-	operation(s, api, route{"GET", wire.PathNode, operators, "Show a node"}, s.getNode)
-	operation(s, api, route{"PATCH", wire.PathNode, operators, "Change the labels of a node"}, s.patchNode)
-	operation(s, api, route{"DELETE", wire.PathNode, operatorsOrOwn, "Remove a node for good"}, s.removeNode)
-	s.stream(api, mux, route{"GET", wire.PathNodeLog, servers, "Read a unit's journal on this node"}, s.nodeJournal)
-	s.stream(api, mux, route{"POST", wire.PathTerminal, operators, "Open a terminal on a node"}, s.openTerminal)
-	s.stream(api, mux, route{"POST", wire.PathOwnTerminal, servers, "Open a terminal on this node"}, s.ownTerminal)
+	const forming = "Only on the unix socket of a node that is in no cluster; others refuse, and name their cluster."
+	own := func() cluster.ID { return s.Authority.ID() }
+	r.stream(route{"POST", wire.PathInit, onlyLocal, "Form a cluster of this node"},
+		exchange[wire.InitRequest, wire.Identity]().noted(forming), refuseInit(own))
+	r.stream(route{"POST", wire.PathJoin, onlyLocal, "Make this node join a cluster with a token"},
+		exchange[wire.JoinRequest, wire.Identity]().noted(forming), refuseJoin(own))
+	r.part(route{"POST", wire.PathLeave, onlyLocal, "Take this node out of its cluster"}, s.Leave)
+	r.part(route{"POST", wire.PathReset, onlyLocal, "Make this node forget its cluster"}, s.Reset)
+	return r
+}
 
-	operation(s, api, route{"GET", wire.PathTokens, operators, "List join tokens"}, s.listTokens)
-	operation(s, api, route{"POST", wire.PathTokens, operators, "Make a join token"}, s.createToken)
-	operation(s, api, route{"DELETE", wire.PathToken, operators, "Revoke a join token"}, s.removeToken)
-	operation(s, api, route{"POST", wire.PathAdmit, anyone, "Ask to be admitted with a token"}, s.admitNode)
+// unitRoutes are those of units, and of what happens to them.
+func (s *Server) unitRoutes(r *router) {
+	operation(r, route{"GET", wire.PathUnits, operators, "List units"}, s.listUnits)
+	operation(r, route{"POST", wire.PathUnits, operators, "Submit units"}, s.submitUnits)
+	operation(r, route{"GET", wire.PathUnit, operators, "Show a unit with its text"}, s.getUnit)
+	operation(r, route{"GET", wire.PathExplain, operators, "Explain where a unit is placed, node by node"}, s.explainUnit)
+	operation(r, route{"POST", wire.PathDesired, operators, "Set the desired state of units"}, s.setDesired)
+	operation(r, route{"POST", wire.PathRestart, operators, "Restart units"}, s.restartUnits)
+	operation(r, route{"POST", wire.PathScale, operators, "Make the instances of a template so many"}, s.scaleUnits)
+	operation(r, route{"POST", wire.PathDestroy, operators, "Destroy units"}, s.destroyUnits)
+	r.stream(route{"GET", wire.PathJournal, operators, "Read a unit's journal, wherever it is"},
+		linesOf[wire.LogLine](linesParam(), followParam(), param("node", huma.TypeString, "the ID of the node whose journal is meant")), s.unitJournal)
+	r.stream(route{"GET", wire.PathWatch, operators, "Follow what changes"}, linesOf[wire.Change](), s.watch)
+	r.stream(route{"GET", wire.PathEvents, operators, "Read what happened, and follow it"}, linesOf[wire.EventMessage](
+		param("since", huma.TypeString, "a duration back from now, as 90m"), afterParam(), followParam(),
+		params("unit", "names of units, or globs"), params("node", "names or IDs of nodes"), params("name", "names of either")), s.events)
+}
 
-	s.stream(api, mux, route{"POST", wire.PathRenew, ownNode, "Renew a node's session"}, s.renewSession)
-	s.stream(api, mux, route{"PUT", wire.PathReport, ownNode, "Report what a node is"}, s.putReport)
-	s.stream(api, mux, route{"POST", wire.PathStatuses, ownNode, "Report what a node's systemd shows"}, s.putStatuses)
-	s.stream(api, mux, route{"GET", wire.PathSlice, ownNode, "Follow what is placed on a node"}, s.slice)
-	operation(s, api, route{"POST", wire.PathCert, anyone, "Renew a node's certificate"}, s.renewCertificate)
-	operation(s, api, route{"POST", wire.PathServer, ownServer, "Get what makes a node a server"}, s.serverSecrets)
+// nodeRoutes are those of nodes: for operators, for other servers, and for the
+// nodes themselves.
+func (s *Server) nodeRoutes(r *router) {
+	operation(r, route{"GET", wire.PathNodes, operators, "List nodes"}, s.listNodes)
+	operation(r, route{"GET", wire.PathNode, operators, "Show a node"}, s.getNode)
+	operation(r, route{"PATCH", wire.PathNode, operators, "Change the labels of a node"}, s.patchNode)
+	operation(r, route{"DELETE", wire.PathNode, operatorsOrOwn, "Remove a node for good"}, s.removeNode)
+	r.stream(route{"GET", wire.PathNodeLog, servers, "Read a unit's journal on this node"},
+		linesOf[wire.LogLine](linesParam(), followParam()), s.nodeJournal)
 
-	s.part(api, mux, route{"POST", wire.PathLeave, onlyLocal, "Take this node out of its cluster"}, s.Leave)
-	s.part(api, mux, route{"POST", wire.PathReset, onlyLocal, "Make this node forget its cluster"}, s.Reset)
-	refuseForming(mux, func() cluster.ID { return s.Authority.ID() })
-	return mux
+	terminal := shape{raw: true, note: "Frames of package channel, both ways at once, over HTTP/2 only."}
+	r.stream(route{"POST", wire.PathTerminal, operators, "Open a terminal on a node"}, terminal, s.openTerminal)
+	terminal.query = []*huma.Param{param("by", huma.TypeString, "whom the server opens it for, for the log")}
+	r.stream(route{"POST", wire.PathOwnTerminal, servers, "Open a terminal on this node"}, terminal, s.ownTerminal)
+
+	r.stream(route{"POST", wire.PathRenew, ownNode, "Renew a node's session"}, exchange[cluster.Session, cluster.Session](), s.renewSession)
+	r.stream(route{"PUT", wire.PathReport, ownNode, "Report what a node is"}, taking[cluster.Report](), s.putReport)
+	r.stream(route{"POST", wire.PathStatuses, ownNode, "Report what a node's systemd shows"}, taking[wire.StatusUpdate](), s.putStatuses)
+	r.stream(route{"GET", wire.PathSlice, ownNode, "Follow what is placed on a node"}, linesOf[wire.SliceUpdate](afterParam()), s.slice)
+	operation(r, route{"POST", wire.PathCert, anyone, "Renew a node's certificate"}, s.renewCertificate)
+	operation(r, route{"POST", wire.PathServer, ownServer, "Get what makes a node a server"}, s.serverSecrets)
+}
+
+// noSuchCall answers what no route does. Its code is not that of a record that
+// does not exist: a node must not take it for its own removal.
+func noSuchCall(w http.ResponseWriter, r *http.Request) {
+	p := newProblem(cluster.Errorf(cluster.Invalid, "there is no call %s %.200s", r.Method, r.URL.Path).WithHint("see " + wire.PathOpenAPI))
+	p.Status, p.Title = http.StatusNotFound, http.StatusText(http.StatusNotFound)
+	p.write(w)
 }
 
 // schemaName names a type in the description of the API; two of our nouns have
@@ -84,9 +129,11 @@ func schemaName(t reflect.Type, hint string) string {
 
 // operation registers a route whose input and output the framework checks and
 // describes.
-func operation[I, O any](s *Server, api huma.API, r route, handler func(context.Context, *I) (*O, error)) {
+func operation[I, O any](to *router, r route, handler func(context.Context, *I) (*O, error)) {
+	s := to.server
 	op := describe(r)
 	op.MaxBodyBytes = bodyMax
+	op.Responses = map[string]*huma.Response{"default": problemResponse(to.types())}
 	op.Middlewares = huma.Middlewares{func(ctx huma.Context, next func(huma.Context)) {
 		err := authorize(r.access, callerOf(ctx.Context()), cluster.NodeID(ctx.Param("id")), s.roster())
 		if err == nil {
@@ -96,17 +143,20 @@ func operation[I, O any](s *Server, api huma.API, r route, handler func(context.
 		_, w := humago.Unwrap(ctx)
 		writeProblem(w, err)
 	}}
-	huma.Register(api, op, handler)
+	to.listed = append(to.listed, r)
+	huma.Register(to.api, op, handler)
 }
+
+func (to *router) types() huma.Registry { return to.api.OpenAPI().Components.Schemas }
 
 // stream registers a route that the framework cannot serve, an endless answer
 // or a hot path, and describes it.
-func (s *Server) stream(api huma.API, mux *http.ServeMux, r route, handler http.HandlerFunc) {
-	op := describe(r)
-	op.Responses = map[string]*huma.Response{"200": {Description: r.summary + ". JSON, one message a line."}}
-	api.OpenAPI().AddOperation(&op)
-	mux.HandleFunc(r.method+" "+r.path, func(w http.ResponseWriter, req *http.Request) {
-		if err := authorize(r.access, callerOf(req.Context()), cluster.NodeID(req.PathValue("id")), s.roster()); err != nil {
+func (to *router) stream(r route, s shape, handler http.HandlerFunc) {
+	op := describeShape(to.types(), r, s)
+	to.api.OpenAPI().AddOperation(&op)
+	to.listed = append(to.listed, r)
+	to.mux.HandleFunc(r.method+" "+r.path, func(w http.ResponseWriter, req *http.Request) {
+		if err := authorize(r.access, callerOf(req.Context()), cluster.NodeID(req.PathValue("id")), to.server.roster()); err != nil {
 			writeProblem(w, err)
 			return
 		}
@@ -115,8 +165,8 @@ func (s *Server) stream(api huma.API, mux *http.ServeMux, r route, handler http.
 }
 
 // part registers a way of parting this node from its cluster.
-func (s *Server) part(api huma.API, mux *http.ServeMux, r route, do func(context.Context) error) {
-	s.stream(api, mux, r, func(w http.ResponseWriter, req *http.Request) { servePart(w, req, do) })
+func (to *router) part(r route, do func(context.Context) error) {
+	to.stream(r, shape{}.noted("Only on the unix socket."), func(w http.ResponseWriter, req *http.Request) { servePart(w, req, do) })
 }
 
 func servePart(w http.ResponseWriter, r *http.Request, do func(context.Context) error) {
@@ -125,12 +175,4 @@ func servePart(w http.ResponseWriter, r *http.Request, do func(context.Context) 
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
-}
-
-func describe(r route) huma.Operation {
-	id := strings.NewReplacer("/v1/", "", "/", "-", "{", "", "}", "", ":", "-").Replace(r.path)
-	op := huma.Operation{
-		OperationID: strings.ToLower(r.method) + "-" + id, Method: r.method, Path: r.path, Summary: r.summary,
-	}
-	return op
 }

@@ -60,7 +60,7 @@ func (t *Terminals) serve(w http.ResponseWriter, r *http.Request, by string, sti
 	began := time.Now()
 	log = log.With("command", want.Command, "tty", want.TTY)
 	log.Info("terminal opened")
-	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Content-Type", mediaBytes)
 	w.WriteHeader(http.StatusOK)
 	conn = channel.NewConn(r.Body, w, control.Flush)
 	_ = control.Flush() // the caller may be gone, which Serve sees

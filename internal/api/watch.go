@@ -31,7 +31,7 @@ type streamWriter struct {
 }
 
 func newStreamWriter(w http.ResponseWriter) streamWriter {
-	w.Header().Set("Content-Type", "application/x-ndjson")
+	w.Header().Set("Content-Type", mediaLines)
 	return streamWriter{json.NewEncoder(w), http.NewResponseController(w)}
 }
 
