@@ -20,7 +20,6 @@ import (
 	"argosy/internal/api/wire"
 	"argosy/internal/cluster"
 	"argosy/internal/loop"
-	"argosy/internal/mirror"
 	"argosy/internal/node"
 	"argosy/internal/pki"
 	"argosy/internal/store"
@@ -112,7 +111,7 @@ func New(cfg Config) (*Sim, error) {
 		return nil, err
 	}
 	if cfg.Store == nil {
-		s.watcher = watch(mirror.New(s.store.Client(), cfg.Log))
+		s.watcher = watch(s.store.Client(), cfg.Log)
 	}
 	for _, m := range s.machines {
 		if err := s.start(m); err != nil {

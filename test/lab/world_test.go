@@ -23,6 +23,7 @@ type world struct {
 	names     []string
 	operator  *operator
 	submitted map[cluster.UnitName]string // name -> text, which listings leave out
+	shown     *cluster.State              // what the API showed last
 }
 
 var _ sim.World = (*world)(nil)
@@ -142,7 +143,8 @@ func (w *world) Processes(name string) (map[cluster.UnitName]int, error) {
 
 func (w *world) Advance(d time.Duration) { _ = loop.Sleep(w.t.Context(), d) }
 
-// Audit checks what the API shows, and at rest counts the processes too.
+// Audit checks what the API shows, and how it came from what it showed before;
+// at rest counts the processes too.
 func (w *world) Audit(atRest bool) []string {
 	ctx, cancel := context.WithTimeout(w.t.Context(), 5*time.Second)
 	defer cancel()
@@ -154,6 +156,11 @@ func (w *world) Audit(atRest bool) []string {
 		return nil // nobody shows anything that could be wrong
 	}
 	findings := audit.Check(state)
+	// A server that is asked after another may be behind it, for a moment.
+	if w.shown != nil && state.Revision > w.shown.Revision {
+		findings = append(findings, audit.CheckStep(w.shown, state)...)
+	}
+	w.shown = state
 	if !atRest {
 		findings = audit.Lasting(findings)
 	}
@@ -194,7 +201,9 @@ func (w *world) state(ctx context.Context) (*cluster.State, error) {
 	}
 	for _, u := range units.Items {
 		if u.UID != "" {
-			state.Units = append(state.Units, cluster.Unit{Name: u.Name, UID: u.UID, Hash: u.Hash, Desired: u.Desired, Text: w.submitted[u.Name]})
+			unit := u.Unit
+			unit.Text = w.submitted[u.Name]
+			state.Units = append(state.Units, unit)
 		}
 		if u.Placement != nil {
 			state.Placements = append(state.Placements, *u.Placement)
