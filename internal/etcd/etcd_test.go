@@ -165,6 +165,7 @@ func TestNobodyWithoutAnIdentityOfThisClusterIsServed(t *testing.T) {
 		{"our own", ours, true},
 		{"without a certificate", &tls.Config{RootCAs: c.Roots()}, false},
 		{"with a foreign cluster's certificate", &tls.Config{RootCAs: c.Roots(), Certificates: theirs.Certificates}, false},
+		{"with our own, expired", c.ExpiredTLS(t), false},
 		{"with TLS 1.2", old, false},
 	}
 	for port, address := range map[string]string{"client": one.Config.ListenClient, "peer": one.Config.ListenPeer} {

@@ -25,7 +25,8 @@ import (
 
 // Each port of a node is tried from another node's place in the network: with
 // no identity, with one of a foreign cluster, with an expired one and in the
-// clear. Only what is meant to be open is.
+// clear; etcd's with the identities of its own authority too. Only what is meant
+// to be open is.
 func TestNobodyGetsInWithoutAnIdentity(t *testing.T) {
 	w := labtest.New(t, labtest.Options{Name: "ports", Nodes: 1})
 	open := strings.Fields(w.In(1, "ss", "-Htnl", "-o").Out)
@@ -37,17 +38,11 @@ func TestNobodyGetsInWithoutAnIdentity(t *testing.T) {
 	}
 	member := w.N(1).MachineID()
 	foreign := identityOf(t, newAuthority(t), member, time.Hour)
-	ca, err := os.ReadFile(filepath.Join(filepath.Dir(filepath.Dir(w.N(1).Socket())), "disk", "authority.pem"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	own, err := pki.ParseAuthority(ca)
-	if err != nil {
-		t.Fatal(err)
-	}
+	own, etcd := authorityOf(w, "authority.pem"), authorityOf(w, "etcd-authority.pem")
 	expired := identityOf(t, own, member, -time.Minute)
 	good := identityOf(t, own, member, time.Hour)
 	stranger := identityOf(t, own, "0123456789abcdef0123456789abcdef", time.Hour)
+	server, oldServer := memberIdentityOf(t, etcd, member, time.Hour), memberIdentityOf(t, etcd, member, -time.Minute)
 	for _, tt := range []struct {
 		name     string
 		identity string // folder with cert.pem and key.pem; "" for none
@@ -60,10 +55,15 @@ func TestNobodyGetsInWithoutAnIdentity(t *testing.T) {
 		{"the API, with a foreign identity", foreign, wire.PortAPI, wire.PathStatus, false},
 		{"the API, with the identity of a node that is none any more", stranger, wire.PortAPI, wire.PathStatus, false},
 		{"the API, with an expired identity", expired, wire.PortAPI, wire.PathStatus, false},
+		// That a server gets in shows that these ports and paths are what is meant.
+		{"etcd's client port, with a server's identity", server, wire.PortEtcdClient, "/health", true},
+		{"etcd's client port, with a server's identity that has expired", oldServer, wire.PortEtcdClient, "/health", false},
 		{"etcd's client port, without an identity", "", wire.PortEtcdClient, "/health", false},
 		{"etcd's client port, with a foreign identity", foreign, wire.PortEtcdClient, "/health", false},
 		{"etcd's client port, with an expired identity", expired, wire.PortEtcdClient, "/health", false},
 		{"etcd's client port, with a node's identity", good, wire.PortEtcdClient, "/health", false},
+		{"etcd's peer port, with a server's identity", server, wire.PortEtcdPeer, "/version", true},
+		{"etcd's peer port, with a server's identity that has expired", oldServer, wire.PortEtcdPeer, "/version", false},
 		{"etcd's peer port, without an identity", "", wire.PortEtcdPeer, "/version", false},
 		{"etcd's peer port, with a foreign identity", foreign, wire.PortEtcdPeer, "/version", false},
 		{"etcd's peer port, with an expired identity", expired, wire.PortEtcdPeer, "/version", false},
@@ -90,6 +90,37 @@ func newAuthority(t *testing.T) *pki.Authority {
 		t.Fatal(err)
 	}
 	return a
+}
+
+// authorityOf reads an authority from the disk of node-1.
+func authorityOf(w *labtest.World, name string) *pki.Authority {
+	w.T.Helper()
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(filepath.Dir(w.N(1).Socket())), "disk", name))
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	a, err := pki.ParseAuthority(text)
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	return a
+}
+
+// memberIdentityOf makes the identity that a server has for etcd, at node-1's
+// address, and returns its folder.
+func memberIdentityOf(t *testing.T, a *pki.Authority, node cluster.NodeID, life time.Duration) string {
+	t.Helper()
+	dir := t.TempDir()
+	cert, key, err := a.SignEtcd(node, netip.MustParseAddr("10.77.0.1"), life, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string][]byte{"cert.pem": cert, "node.key": key} {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 // identityOf makes the identity of a node and returns its folder.

@@ -83,7 +83,7 @@ func Configure(dir, name string, authority *pki.Authority) (etcd.Config, error) 
 		CAFile: filepath.Join(dir, "ca.pem"), CertFile: filepath.Join(dir, "cert.pem"), KeyFile: filepath.Join(dir, "key.pem"),
 		Started: filepath.Join(dir, "started"),
 	}
-	cert, key, err := sign(authority, name)
+	cert, key, err := sign(authority, name, time.Hour)
 	for path, content := range map[string][]byte{cfg.CAFile: authority.CertPEM(), cfg.CertFile: cert, cfg.KeyFile: key} {
 		err = errors.Join(err, os.WriteFile(path, content, 0o600))
 	}
@@ -94,8 +94,8 @@ func Configure(dir, name string, authority *pki.Authority) (etcd.Config, error) 
 	return cfg, errors.Join(err, peerErr, clientErr)
 }
 
-func sign(authority *pki.Authority, name string) (cert, key []byte, err error) {
-	return authority.SignEtcd(cluster.NodeID(name), netip.MustParseAddr("127.0.0.1"), time.Hour, time.Now())
+func sign(authority *pki.Authority, name string, life time.Duration) (cert, key []byte, err error) {
+	return authority.SignEtcd(cluster.NodeID(name), netip.MustParseAddr("127.0.0.1"), life, time.Now())
 }
 
 // freeURL returns a URL on a port that nobody listens on.
@@ -167,9 +167,21 @@ func (c *Cluster) ClientTLS(t *testing.T) *tls.Config {
 	return settings
 }
 
+// ExpiredTLS is the same with a certificate that has expired.
+func (c *Cluster) ExpiredTLS(t *testing.T) *tls.Config {
+	t.Helper()
+	settings, err := clientTLS(c.authority, -time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return settings
+}
+
 // ClientTLS is how a daemon reaches members with identities of an authority.
-func ClientTLS(authority *pki.Authority) (*tls.Config, error) {
-	cert, key, err := sign(authority, "daemon")
+func ClientTLS(authority *pki.Authority) (*tls.Config, error) { return clientTLS(authority, time.Hour) }
+
+func clientTLS(authority *pki.Authority, life time.Duration) (*tls.Config, error) {
+	cert, key, err := sign(authority, "daemon", life)
 	if err != nil {
 		return nil, err
 	}
