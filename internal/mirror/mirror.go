@@ -58,7 +58,11 @@ var ErrEnded = errors.New("mirror: the store is no longer followed")
 func (m *Mirror) Run(ctx context.Context) error {
 	defer close(m.ended)
 	return loop.New("mirror", m.log, func(ctx context.Context) (time.Duration, error) {
-		return 0, m.follow(ctx)
+		err := m.follow(ctx)
+		if errors.Is(err, store.ErrMoved) {
+			return time.Millisecond, nil
+		}
+		return 0, err
 	}).Run(ctx)
 }
 

@@ -235,3 +235,40 @@ func TestWhoeverWaitsIsToldThatTheMirrorHasEnded(t *testing.T) {
 		}
 	})
 }
+
+// movedStore asks other servers from now on whenever a watch is opened, n times.
+type movedStore struct {
+	store.Store
+	left, lists atomic.Int64
+}
+
+func (s *movedStore) List(ctx context.Context, prefix string) ([]store.Item, cluster.Revision, error) {
+	s.lists.Add(1)
+	return s.Store.List(ctx, prefix)
+}
+
+func (s *movedStore) Watch(ctx context.Context, prefix string, after cluster.Revision) store.Watch {
+	if s.left.Add(-1) < 0 {
+		return s.Store.Watch(ctx, prefix, after)
+	}
+	return movedWatch{}
+}
+
+type movedWatch struct{}
+
+func (movedWatch) C() <-chan store.Batch { c := make(chan store.Batch); close(c); return c }
+func (movedWatch) Err() error            { return store.ErrMoved }
+
+func TestAMirrorGoesOnAtOnceWhenOtherServersAreAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &movedStore{Store: memstore.New().Client()}
+		s.left.Store(3)
+		m := start(t, s)
+		rev := put(t, s.Store, store.PutUnit(unit("a.service")))
+		began := time.Now()
+		waitFor(t, m, rev)
+		if took := time.Since(began); took > 100*time.Millisecond || s.lists.Load() != 1 {
+			t.Errorf("it took %s and %d lists", took, s.lists.Load())
+		}
+	})
+}

@@ -28,6 +28,10 @@ const (
 // are no longer kept. The reader must read the state anew.
 var ErrCompacted = errors.New("store: revision was compacted")
 
+// ErrMoved is returned by Watch when other servers are asked from now on: the
+// reader goes on from where it is, with another watch.
+var ErrMoved = errors.New("store: other servers are asked from now on")
+
 // Item is a key with its value, as of some revision.
 type Item struct {
 	Key     string
@@ -92,7 +96,7 @@ type Batch struct {
 }
 
 // Watch is a stream of batches. C is closed when the watch ends; Err then says
-// why: ErrCompacted, Unavailable, or the context's error.
+// why: ErrCompacted, ErrMoved, Unavailable, or the context's error.
 type Watch interface {
 	C() <-chan Batch
 	Err() error

@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -35,7 +36,12 @@ type Config struct {
 }
 
 // Store is a client of etcd. It is safe for concurrent use.
-type Store struct{ client *clientv3.Client }
+type Store struct {
+	client *clientv3.Client
+
+	mu    sync.Mutex
+	moved chan struct{} // closed and replaced when other servers are to be asked
+}
 
 var _ store.Store = (*Store)(nil)
 
@@ -50,14 +56,29 @@ func Open(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, cluster.Errorf(cluster.Internal, "open etcd's client: %w", err)
 	}
-	return &Store{client}, nil
+	return &Store{client: client, moved: make(chan struct{})}, nil
 }
 
 // Close ends the client and its watches.
 func (s *Store) Close() error { return s.client.Close() }
 
-// SetEndpoints replaces the servers to ask.
-func (s *Store) SetEndpoints(endpoints []string) { s.client.SetEndpoints(endpoints...) }
+// SetEndpoints replaces the servers to ask. Open watches end with ErrMoved: the
+// connections to the servers of before are not closed while something comes over
+// them, so a watch would stay with a server that is not meant any more, and hang
+// when that one dies, however well the others are.
+func (s *Store) SetEndpoints(endpoints []string) {
+	s.client.SetEndpoints(endpoints...)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.moved)
+	s.moved = make(chan struct{})
+}
+
+func (s *Store) moves() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.moved
+}
 
 // List implements store.Store.
 func (s *Store) List(ctx context.Context, prefix string) ([]store.Item, cluster.Revision, error) {
@@ -167,18 +188,22 @@ func (s *Store) Watch(ctx context.Context, prefix string, after cluster.Revision
 }
 
 func (s *Store) stream(ctx context.Context, prefix string, after cluster.Revision, out chan<- store.Batch) error {
+	moved := s.moves()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	responses := s.client.Watch(clientv3.WithRequireLeader(ctx), prefix,
 		clientv3.WithPrefix(), clientv3.WithRev(int64(after)+1), clientv3.WithProgressNotify())
-	for response := range responses {
-		if response.CompactRevision != 0 {
-			return store.ErrCompacted
+	for {
+		var batch store.Batch
+		select {
+		case response, ok := <-responses:
+			if err := responseError(ctx, response, ok); err != nil {
+				return err
+			}
+			batch = batchOf(response)
+		case <-moved:
+			return store.ErrMoved
 		}
-		if err := response.Err(); err != nil {
-			return readError("watch", err)
-		}
-		batch := batchOf(response)
 		if batch.Revision == 0 {
 			continue
 		}
@@ -188,10 +213,21 @@ func (s *Store) stream(ctx context.Context, prefix string, after cluster.Revisio
 			return ctx.Err()
 		}
 	}
-	if ctx.Err() != nil {
+}
+
+// responseError says why a watch is over; nil if it is not.
+func responseError(ctx context.Context, response clientv3.WatchResponse, ok bool) error {
+	switch {
+	case !ok && ctx.Err() != nil:
 		return ctx.Err()
+	case !ok:
+		return cluster.Errorf(cluster.Unavailable, "store: the watch ended")
+	case response.CompactRevision != 0:
+		return store.ErrCompacted
+	case response.Err() != nil:
+		return readError("watch", response.Err())
 	}
-	return cluster.Errorf(cluster.Unavailable, "store: the watch ended")
+	return nil
 }
 
 // batchOf converts a response. While a watch catches up, the header is ahead

@@ -2,6 +2,7 @@ package etcdstore_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -101,5 +102,23 @@ func TestChangesOfTheMembershipAreRefusedWithTheirKind(t *testing.T) {
 		if cluster.KindOf(c.err) != c.want {
 			t.Errorf("%s: %v, want kind %s", what, c.err, c.want)
 		}
+	}
+}
+
+// A connection that something comes over is not closed for being unwanted.
+func TestAWatchDoesNotStayWithAServerThatIsNotAskedAnyMore(t *testing.T) {
+	c := etcdtest.New(t)
+	one := c.Found(t, "one")
+	s := c.Open(t, one)
+	watch := s.Watch(t.Context(), "/", 1)
+	if _, _, err := s.Commit(t.Context(), store.Txn{Then: []store.Op{store.Put("/k", nil)}}); err != nil {
+		t.Fatal(err)
+	}
+	if batch := <-watch.C(); len(batch.Events) != 1 {
+		t.Fatalf("the watch delivers %+v", batch)
+	}
+	s.SetEndpoints([]string{one.Config.AdvertiseClient})
+	if batch, ok := <-watch.C(); ok || !errors.Is(watch.Err(), store.ErrMoved) {
+		t.Errorf("the watch goes on with %+v, %v", batch, watch.Err())
 	}
 }
