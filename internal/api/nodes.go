@@ -136,10 +136,15 @@ func (s *Server) removeNode(ctx context.Context, in *nodeInput) (*struct{}, erro
 	if len(state.Nodes) == 1 {
 		return nil, problemOf(cluster.Errorf(cluster.Conflict, "%s is the last node of the cluster", n.Node.Name).WithHint("argosy reset ends the cluster"))
 	}
-	rev, ok, err := s.commit(ctx, store.Txn{
-		If:   []store.Cond{store.ChangedAt(store.NodeKey(in.ID), n.Node.Revision)},
-		Then: []store.Op{store.Delete(store.NodeKey(in.ID))},
-	})
+	others, err := votersWithout(state, n, s.Health)
+	if err != nil {
+		return nil, problemOf(err)
+	}
+	guards := []store.Cond{store.ChangedAt(store.NodeKey(in.ID), n.Node.Revision)}
+	for _, other := range others { // none of them may go at the same time
+		guards = append(guards, store.ChangedAt(store.NodeKey(other.ID), other.Revision))
+	}
+	rev, ok, err := s.commit(ctx, store.Txn{If: guards, Then: []store.Op{store.Delete(store.NodeKey(in.ID))}})
 	if err == nil && !ok {
 		err = cluster.Errorf(cluster.Conflict, "node %s was changed by somebody else at the same time", in.ID).WithHint("try again")
 	}
@@ -148,6 +153,39 @@ func (s *Server) removeNode(ctx context.Context, in *nodeInput) (*struct{}, erro
 	}
 	s.settle(ctx, rev)
 	return &struct{}{}, nil
+}
+
+// votersWithout returns the servers that are left with a vote when a node goes,
+// as far as they are well. It is an error if they would be no majority: a node
+// stops its etcd as soon as it is removed, and with the quorum everything that
+// was ever stored would be out of reach, for good if it was the only server.
+func votersWithout(state *cluster.State, n cluster.NodeState, health func(cluster.NodeID) cluster.Health) ([]cluster.Node, error) {
+	voters, votes := 0, false
+	var well []cluster.Node
+	for _, m := range state.Members {
+		if m.State != cluster.MemberVoter && m.State != cluster.MemberLeaving {
+			continue
+		}
+		voters++
+		if m.Node == n.Node.ID {
+			votes = true
+			continue
+		}
+		if other, ok := findNode(state, m.Node); ok && m.State == cluster.MemberVoter && health(m.Node) == cluster.Ready {
+			well = append(well, other.Node)
+		}
+	}
+	switch {
+	case !votes:
+		return nil, nil
+	case voters == 1:
+		return nil, cluster.Errorf(cluster.Conflict, "%s is the only server: the cluster would end with it", n.Node.Name).
+			WithHint("from three nodes on there are three servers, and each may go; argosy reset on every node ends the cluster")
+	case len(well) < voters/2+1:
+		return nil, cluster.Errorf(cluster.Conflict, "%s is needed: without it %d of %d servers would be well, which is no majority", n.Node.Name, len(well), voters).
+			WithHint("argosy status shows the servers; try again when all are well, or when a change among them is over")
+	}
+	return well, nil
 }
 
 type certInput struct {

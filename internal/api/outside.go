@@ -183,7 +183,7 @@ func NewWorker(deps WorkerDeps) http.Handler {
 func workerStatus(w http.ResponseWriter, r *http.Request, deps WorkerDeps) {
 	ctx, cancel := context.WithTimeout(r.Context(), statusMax)
 	defer cancel()
-	page, err := deps.Servers.Status(ctx)
+	page, err := deps.Servers.StatusOfAny(ctx)
 	if err != nil {
 		page = wire.Status{
 			Formed: true, Cluster: deps.Cluster, Stale: true, Voters: []wire.Voter{},

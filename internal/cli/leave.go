@@ -7,7 +7,8 @@ import (
 )
 
 const leaveLong = `Make this machine leave its cluster: its units move elsewhere, and its identity
-is given back and forgotten. If the cluster cannot be reached, "argosy reset"
+is given back and forgotten. A server that the quorum cannot do without is
+refused, above all the only one. If the cluster cannot be reached, "argosy reset"
 parts this machine from it all the same.`
 
 const leaveExample = `  argosy leave

@@ -3,12 +3,14 @@
 package lab_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"argosy/internal/api/wire"
 	"argosy/internal/cluster"
 	"argosy/internal/lab/labtest"
 	"argosy/internal/node"
@@ -313,8 +315,11 @@ func daemonDeath(w *labtest.World) {
 	w.Soon(1, "destroy", "calm.service")
 }
 
-// healthy waits until all is as it should be, seen from every node.
-func healthy(w *labtest.World) {
+// healthy waits until all is as it should be, seen from every node of three.
+func healthy(w *labtest.World) { w.T.Helper(); healthyOf(w, 3) }
+
+// healthyOf is the same with further nodes, which are workers.
+func healthyOf(w *labtest.World, nodes int) {
 	w.T.Helper()
 	w.Wait(60*time.Second, "a healthy cluster", func() string {
 		for i := 1; i <= 3; i++ {
@@ -329,7 +334,7 @@ func healthy(w *labtest.World) {
 					voting++
 				}
 			}
-			if !s.Quorum || s.Leader == nil || s.NodesReady != 3 || voting != 3 || s.Stale || s.Role != cluster.Server {
+			if !s.Quorum || s.Leader == nil || s.NodesReady != nodes || voting != 3 || s.Stale || s.Role != cluster.Server {
 				return fmt.Sprintf("node-%d, %d voters: %v", i, voting, s.Problems)
 			}
 		}
@@ -418,19 +423,17 @@ func quorumLost(w *labtest.World) {
 			w.T.Fatal(err)
 		}
 	}
-	w.Wait(15*time.Second, "node-1 says that there is no quorum", func() string {
-		if s := w.Status(1); s.Quorum || len(s.Problems) == 0 {
-			return fmt.Sprintf("%+v", s)
-		}
-		return ""
-	})
-	list := w.Run(1, "list-units", "-o", "json")
-	if list.Code != 0 || !strings.Contains(list.Out, `"stale"`) || !strings.Contains(list.Out, "stay.service") {
-		w.T.Errorf("the list is not marked as stale: code %d\n%s%s", list.Code, list.Out, list.Err)
+	saysQuorumIsLost(w, 1)
+	r := w.Run(1, "list-units", "-o", "json")
+	var list wire.List[wire.UnitView]
+	if err := json.Unmarshal([]byte(r.Out), &list); err != nil || !list.Stale || list.Age <= 0 || len(list.Items) != 1 || r.Lasted >= soon {
+		w.T.Errorf("after %s the list is not marked as stale: code %d, %v\n%s%s", r.Lasted, r.Code, err, r.Out, r.Err)
 	}
-	r := w.Run(1, "stop", "stay.service")
-	if r.Code != 1 || !strings.Contains(r.Out+r.Err, "quorum") {
-		w.T.Errorf("a write exits %d:\n%s%s", r.Code, r.Out, r.Err)
+	if r := w.Run(1, "list-units"); !strings.Contains(r.Err, "s ago") || !strings.Contains(r.Out, "stay.service") {
+		w.T.Errorf("the list for a person:\n%s%s", r.Out, r.Err)
+	}
+	if r := w.Run(1, "stop", "stay.service"); r.Code != 1 || !strings.Contains(r.Out+r.Err, "quorum") || r.Lasted >= soon {
+		w.T.Errorf("after %s a write exits %d:\n%s%s", r.Lasted, r.Code, r.Out, r.Err)
 	}
 	if n := labtest.Count("argosy-stay"); n != 1 {
 		w.T.Errorf("the unit runs %d times", n)
@@ -445,6 +448,36 @@ func quorumLost(w *labtest.World) {
 		w.T.Errorf("afterwards the unit runs %d times", n)
 	}
 	w.Soon(1, "destroy", "stay.service")
+}
+
+// soon is how long a call may last without a quorum.
+const soon = 3 * time.Second
+
+// saysQuorumIsLost demands that a node's status says so in time, by the first
+// call that is made when the loss is a second old: as long a verdict is good.
+func saysQuorumIsLost(w *labtest.World, i int) {
+	w.T.Helper()
+	lost := time.Now()
+	for {
+		asked := time.Since(lost)
+		r := w.Run(i, "status", "-o", "json")
+		var page wire.Status
+		if err := json.Unmarshal([]byte(r.Out), &page); err != nil {
+			w.T.Fatalf("status of node-%d: %v\n%s%s", i, err, r.Out, r.Err)
+		}
+		if r.Lasted >= soon {
+			w.T.Errorf("status of node-%d took %s", i, r.Lasted)
+		}
+		if !page.Quorum && strings.Contains(strings.Join(page.Problems, "\n"), "no quorum") {
+			if !page.Stale || page.Age <= 0 {
+				w.T.Errorf("status of node-%d is not marked as stale: %+v", i, page)
+			}
+			return
+		}
+		if asked > time.Second {
+			w.T.Fatalf("asked %s after the loss, node-%d shows %+v", asked, i, page)
+		}
+	}
 }
 
 func blackout(w *labtest.World) {

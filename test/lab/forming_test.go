@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"argosy/internal/api/wire"
 	"argosy/internal/cluster"
 	"argosy/internal/lab/labtest"
+	"argosy/internal/quorum"
 )
 
 // All nodes boot at the same instant with the same list, and one cluster comes
@@ -60,16 +62,7 @@ ClusterSecret=correct horse battery staple
 		}
 		return ""
 	})
-	disk := filepath.Join(filepath.Dir(filepath.Dir(w.N(1).Socket())), "disk")
-	entries, err := os.ReadDir(disk)
-	if err != nil || len(entries) == 0 {
-		t.Fatalf("the disk of node-1: %v", err)
-	}
-	for _, entry := range entries {
-		if err := os.RemoveAll(filepath.Join(disk, entry.Name())); err != nil {
-			t.Fatal(err)
-		}
-	}
+	wipe(w, 1)
 	if err := w.N(1).PowerOn(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -87,6 +80,69 @@ ClusterSecret=correct horse battery staple
 	// It is chosen as a server again, and so may be one that was dropped while
 	// there were two nodes: three voters in the end, all of them well.
 	healthy(w)
+	t.Run("the founder comes last", func(t *testing.T) {
+		inOrder(w.Sub(t), []step{
+			{2, "1 of 3 peers answer"}, {3, "waiting for 10.77.0.1, the first of Peers="}, {1, ""},
+		})
+	})
+	t.Run("the founder comes first, the others later", func(t *testing.T) {
+		inOrder(w.Sub(t), []step{{1, "1 of 3 peers answer"}, {3, ""}, {2, ""}})
+	})
+}
+
+// step is a node that is switched on, and what it must then say that it waits
+// for: "" if it must be in the cluster.
+type step struct {
+	node  int
+	waits string
+}
+
+// inOrder forms the cluster of the list anew, from empty disks, in an order.
+func inOrder(w *labtest.World, steps []step) {
+	w.T.Helper()
+	for i := 1; i <= 3; i++ {
+		if err := w.N(i).PowerOff(w.T.Context()); err != nil {
+			w.T.Fatal(err)
+		}
+		wipe(w, i)
+	}
+	for _, s := range steps {
+		if err := w.N(s.node).PowerOn(w.T.Context()); err != nil {
+			w.T.Fatal(err)
+		}
+		w.Wait(30*time.Second, fmt.Sprintf("node-%d, %q", s.node, s.waits), func() string {
+			r := w.Run(s.node, "status", "-o", "json")
+			var page wire.Status
+			err := json.Unmarshal([]byte(r.Out), &page)
+			if err != nil || page.Formed != (s.waits == "") || !strings.Contains(strings.Join(page.Problems, "\n"), s.waits) {
+				return fmt.Sprintf("exit code %d: %s%s", r.Code, r.Out, r.Err)
+			}
+			return ""
+		})
+	}
+	healthy(w)
+	// Two clusters of one list would have the same ID, but not the same birthday.
+	first := w.Status(1).Cluster
+	for i := 2; i <= 3; i++ {
+		if own := w.Status(i).Cluster; own.ID != first.ID || !own.Created.Equal(first.Created) {
+			w.T.Errorf("node-%d is in %+v, node-1 in %+v", i, own, first)
+		}
+	}
+}
+
+// wipe empties the disk of a node that is off.
+func wipe(w *labtest.World, i int) {
+	w.T.Helper()
+	disk := filepath.Join(filepath.Dir(filepath.Dir(w.N(i).Socket())), "disk")
+	entries, err := os.ReadDir(disk)
+	if err != nil || len(entries) == 0 {
+		w.T.Fatalf("the disk of %s: %v", w.N(i).Name(), err)
+	}
+	for _, entry := range entries {
+		if err := os.RemoveAll(filepath.Join(disk, entry.Name())); err != nil {
+			w.T.Fatal(err)
+		}
+	}
 }
 
 // certificates returns the certificates of all nodes, by their paths.
@@ -117,6 +173,24 @@ func TestANodeJoinsByTokenAndParts(t *testing.T) {
 			t.Errorf("journal:\n%s", log)
 		}
 	})
+	t.Run("a worker says that the quorum is lost", func(t *testing.T) {
+		w := w.Sub(t)
+		for _, i := range []int{2, 3} {
+			if err := w.N(i).PowerOff(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		saysQuorumIsLost(w, 4)
+		if r := w.Run(4, "status"); r.Lasted >= soon || !strings.Contains(r.Out, "Quorum: no") {
+			t.Errorf("after %s:\n%s%s", r.Lasted, r.Out, r.Err)
+		}
+		for _, i := range []int{2, 3} {
+			if err := w.N(i).PowerOn(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		healthyOf(w, 4)
+	})
 	t.Run("leaving takes everything along", func(t *testing.T) {
 		w := w.Sub(t)
 		if r := w.In(4, "argosy", "leave", "--yes"); r.Code != 0 {
@@ -137,6 +211,7 @@ func TestANodeJoinsByTokenAndParts(t *testing.T) {
 	t.Run("a token is good for one node, which may retry with it", func(t *testing.T) {
 		w := w.Sub(t)
 		token := strings.TrimSpace(w.OK(1, "token", "create"))
+		joinHalfWay(w, 4, token)
 		if r := w.In(4, "argosy", "join", token); r.Code != 0 {
 			t.Fatalf("join: %s%s", r.Out, r.Err)
 		}
@@ -170,4 +245,113 @@ func TestANodeJoinsByTokenAndParts(t *testing.T) {
 		})
 		w.OK(1, "destroy", "gone.service")
 	})
+	t.Run("servers leave, the leader's node too, and the quorum stays", func(t *testing.T) { serversLeave(w.Sub(t)) })
+}
+
+// joinHalfWay has a node admitted with a token, and its daemon killed before it
+// is a node: its disk cannot take what it was answered.
+func joinHalfWay(w *labtest.World, i int, token string) {
+	w.T.Helper()
+	const obstacle = "/var/lib/argosy/cluster.json"
+	w.In(i, "mkdir", "-p", obstacle+"/in-the-way")
+	if r := w.In(i, "argosy", "join", token); r.Code == 0 || !strings.Contains(r.Err, "keep the node's identity") {
+		w.T.Errorf("a join that cannot be kept: code %d, %s%s", r.Code, r.Out, r.Err)
+	}
+	if s := w.Status(i); s.Formed {
+		w.T.Errorf("after half a join: %+v", s)
+	}
+	// The servers have admitted it, and its token is used up.
+	if s := w.Status(1); s.Nodes != i {
+		w.T.Errorf("the cluster has %d nodes, want %d", s.Nodes, i)
+	}
+	w.In(i, "systemctl", "kill", "-s", "KILL", "argosy.service")
+	w.In(i, "rm", "-r", obstacle)
+	w.Wait(10*time.Second, "the daemon is back", func() string {
+		r := w.Run(i, "status", "-o", "json")
+		if !json.Valid([]byte(r.Out)) {
+			return r.Err
+		}
+		return ""
+	})
+}
+
+// serversLeave takes servers out of a cluster of three servers and a worker,
+// which takes a place that is free; in the end of two nodes one votes.
+func serversLeave(w *labtest.World) {
+	t := w.T
+	token := strings.TrimSpace(w.OK(1, "token", "create"))
+	if r := w.In(4, "argosy", "join", token); r.Code != 0 {
+		t.Fatalf("join: %s%s", r.Out, r.Err)
+	}
+	w.OK(1, "submit", w.File("stays@.service", labtest.Marked("argosy-stays", "")))
+	w.OK(1, "start", "stays@{1..4}")
+	leader := w.Number(w.Status(1).Leader.Node)
+	first := leader%3 + 1 // a server that does not lead
+	nodes := []int{1, 2, 3, 4}
+	for _, i := range []int{first, leader} {
+		if i == leader { // who it is now: the leadership may have moved
+			i = w.Number(w.Status(nodes[0]).Leader.Node)
+		}
+		if r := w.In(i, "argosy", "leave", "--yes"); r.Code != 0 {
+			t.Fatalf("node-%d leaves: %s%s", i, r.Out, r.Err)
+		}
+		nothingOfEtcd(w, i)
+		nodes = slices.DeleteFunc(nodes, func(n int) bool { return n == i })
+		votersOf(w, nodes)
+		w.WaitCount("argosy-stays", 4, 30*time.Second)
+	}
+	last := w.Number(w.Status(nodes[0]).Leader.Node)
+	w.Wait(10*time.Second, "the only server is told so", func() string {
+		r := w.In(last, "argosy", "leave", "--yes")
+		if r.Code == 0 {
+			t.Fatal("the only server left")
+		}
+		if !strings.Contains(r.Err, "is the only server") {
+			return r.Err // the one that left may still be counted
+		}
+		return ""
+	})
+	w.Soon(last, "destroy", "stays@{1..4}", "stays@.service")
+	w.WaitCount("argosy-stays", 0, 10*time.Second)
+}
+
+// votersOf demands that the nodes that are left have as many voters as suit
+// them, all well, and no learners: the set is odd again.
+func votersOf(w *labtest.World, nodes []int) {
+	w.T.Helper()
+	w.Wait(60*time.Second, fmt.Sprintf("the voters of %v", nodes), func() string {
+		s := w.Status(nodes[0])
+		well := 0
+		for _, v := range s.Voters {
+			if v.Healthy && v.State == cluster.MemberVoter {
+				well++
+			}
+		}
+		if want := quorum.Size(len(nodes)); well != want || len(s.Voters) != want || s.Nodes != len(nodes) || s.NodesReady != len(nodes) || s.Leader == nil {
+			return fmt.Sprintf("%d of %d nodes ready, voters %+v", s.NodesReady, s.Nodes, s.Voters)
+		}
+		return ""
+	})
+}
+
+// nothingOfEtcd demands that a node has no trace of the store.
+func nothingOfEtcd(w *labtest.World, i int) {
+	w.T.Helper()
+	if s := w.Status(i); s.Formed {
+		w.T.Errorf("node-%d has left and shows %+v", i, s)
+	}
+	if r := w.In(i, "systemctl", "is-active", "argosy-etcd.service"); r.Code == 0 {
+		w.T.Errorf("etcd runs on node-%d", i)
+	}
+	if r := w.In(i, "pgrep", "-f", "argosy etcd"); r.Code == 0 {
+		w.T.Errorf("a process of etcd is left on node-%d: %s", i, r.Out)
+	}
+	if r := w.In(i, "find", "/var/lib/argosy", "-name", "*etcd*", "-o", "-name", "authority.pem", "-o", "-name", "*.snap", "-o", "-name", "*.wal"); r.Out != "" {
+		w.T.Errorf("left on the disk of node-%d: %s", i, r.Out)
+	}
+	for _, port := range []int{wire.PortAPI, wire.PortEtcdClient, wire.PortEtcdPeer} {
+		if r := w.In(i, "ss", "-Htnl", "sport", "=", fmt.Sprint(port)); r.Out != "" {
+			w.T.Errorf("on node-%d somebody listens: %s", i, r.Out)
+		}
+	}
 }

@@ -20,6 +20,39 @@ func (c *Client) Status(ctx context.Context) (status wire.Status, err error) {
 	return status, c.call(ctx, request{method: http.MethodGet, path: wire.PathStatus}, &status)
 }
 
+// StatusOfAny asks every server at once, and returns the page of the first that
+// answers: one that has lost power is not waited for.
+func (c *Client) StatusOfAny(ctx context.Context) (wire.Status, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type answer struct {
+		page wire.Status
+		err  error
+	}
+	servers := c.servers()
+	answers := make(chan answer, len(servers))
+	for _, address := range servers {
+		go func() {
+			var a answer
+			response, err := c.send(ctx, address, request{method: http.MethodGet, path: wire.PathStatus}, nil)
+			if a.err = err; err == nil {
+				a.err = decode(response, &a.page)
+				_ = response.Body.Close()
+			}
+			answers <- a
+		}()
+	}
+	err := error(cluster.Errorf(cluster.Unavailable, "no server's address is known"))
+	for range servers {
+		a := <-answers
+		if a.err == nil {
+			return a.page, nil
+		}
+		err = a.err
+	}
+	return wire.Status{}, err
+}
+
 // Init forms a cluster of this machine.
 func (c *Client) Init(ctx context.Context, req wire.InitRequest) (id wire.Identity, err error) {
 	return id, c.forming(ctx, wire.PathInit, req, &id)

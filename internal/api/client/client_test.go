@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -274,5 +275,39 @@ func TestWithoutAServerThereIsAReason(t *testing.T) {
 	refused := client.New(client.Config{Socket: t.TempDir() + "/none"})
 	if _, err := refused.Units(t.Context()); cluster.KindOf(err) != cluster.Unavailable || !strings.Contains(err.Error(), "does not answer") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A server without a quorum takes two seconds to find out, so nothing may be lost
+// with waiting for one that has no power.
+func TestAPageIsThatOfTheFirstServerThatAnswers(t *testing.T) {
+	alive := httptest.NewUnstartedServer(answer(200, `{"formed": true, "nodes": 3}`))
+	alive.EnableHTTP2 = true
+	alive.StartTLS()
+	defer alive.Close()
+	trust := alive.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	trust.ServerName = "example.com" // which its certificate is for
+	c := client.New(client.Config{
+		Addresses: []string{"dead:1", "alive:1", "dead:2"},
+		TLS:       trust,
+		Dial: func(ctx context.Context, address string) (net.Conn, error) {
+			if strings.HasPrefix(address, "dead") {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return new(net.Dialer).DialContext(ctx, "tcp", alive.Listener.Addr().String())
+		},
+	})
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	if page, err := c.StatusOfAny(ctx); err != nil || page.Nodes != 3 {
+		t.Errorf("%+v, %v", page, err)
+	}
+	c.SetAddresses([]string{"dead:1"})
+	ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := c.StatusOfAny(ctx); cluster.KindOf(err) != cluster.Unavailable {
+		t.Errorf("nobody answers: %v", err)
 	}
 }
