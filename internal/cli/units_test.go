@@ -71,6 +71,18 @@ argosy: 1 of 1 units failed
 hint: argosy journal UNIT shows more of what a unit said
 `},
 		},
+		"a service that ends as soon as it runs has not started": {
+			line:  "argosy start hello",
+			fake:  fake{units: units(loaded), watches: [][]wire.Change{{full(launched), later(12, failed)}}},
+			asked: "unit hello.service; desired launched [hello.service]; watch",
+			want: result{code: 1, err: `hello.service  changed
+hello.service  active (running) on node-2
+hello.service  failed (exit-code, status 203) on node-2
+    hello: ·[31mno such file·[0m
+argosy: 1 of 1 units failed
+hint: argosy journal UNIT shows more of what a unit said
+`},
+		},
 		"a wait that is too long gives up with 3 and says why": {
 			line:  "argosy start --wait-timeout 30s hello",
 			fake:  fake{units: units(loaded), watches: [][]wire.Change{{full(pending(hello(cluster.Launched), "0 of 3 nodes: 3 lack region=eu"))}}},

@@ -10,6 +10,7 @@ import (
 	"argosy/internal/api/wire"
 	"argosy/internal/cli/waiter"
 	"argosy/internal/cluster"
+	"argosy/internal/loop"
 )
 
 // waitTimeout is how long a verb waits when the user does not say: an image may
@@ -69,18 +70,45 @@ func (a *app) await(ctx context.Context, b Backend, w *waiter.Waiter, limit time
 	}
 	defer cancel()
 	progress := newProgress(a, w)
-	err := a.watch(bounded, b, func(change wire.Change) error {
-		progress.say(w.Apply(change))
-		if w.Done() {
-			return errEnough
-		}
-		return nil
-	})
+	var err error
+	for err == nil && !w.Done() && bounded.Err() == nil {
+		err = a.follow(bounded, b, w, progress)
+	}
 	progress.end()
 	if err != nil {
 		return err
 	}
 	return a.verdict(ctx, w, limit)
+}
+
+// stayFor is how long a service that has begun to run must go on for its start
+// to have succeeded: a command that cannot run has ended by then, and nobody
+// notices the wait.
+const stayFor = 300 * time.Millisecond
+
+// follow feeds a waiter until it is done, and stays done for a moment if some
+// unit has only just begun to run. A service that starts again by itself makes
+// it wait on.
+func (a *app) follow(ctx context.Context, b Backend, w *waiter.Waiter, progress *progress) error {
+	ctx, enough := context.WithCancel(ctx)
+	defer enough()
+	stays := loop.NewDeadline(stayFor, enough)
+	stays.Stop()
+	defer stays.Stop()
+	done := false
+	return a.watch(ctx, b, func(change wire.Change) error {
+		progress.say(w.Apply(change))
+		switch {
+		case w.Done() && !w.Young():
+			return errEnough
+		case w.Done() && !done:
+			stays.Extend()
+		case !w.Done():
+			stays.Stop()
+		}
+		done = w.Done()
+		return nil
+	})
 }
 
 // verdict turns the end of a wait into the outcome of the verb.

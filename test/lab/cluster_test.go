@@ -213,10 +213,19 @@ func failureIsExplained(w *labtest.World) {
 		}
 	}
 	lastTenLines(w, "bad.service")
+	// systemd calls this one active for a moment; a busy machine may miss its end.
+	w.OK(1, "submit", w.File("brief@.service", "[Service]\nExecStart=/bin/false\n"))
+	w.Wait(30*time.Second, "a service that ends at once has not started", func() string {
+		if r = w.Run(1, "start", "brief@1"); r.Code != 1 || !strings.Contains(r.Err, "status 1") {
+			w.Run(1, "destroy", "brief@1")
+			return fmt.Sprintf("exit code %d: %s%s", r.Code, r.Out, r.Err)
+		}
+		return ""
+	})
 	// A hanging start on every node must not keep another unit waiting.
 	w.OK(1, "start", w.File("fine.service", labtest.Marked("argosy-fine", "[X-Fleet]\nGlobal=true\n")))
 	w.WaitCount("argosy-fine", 3, 5*time.Second)
-	w.OK(1, "destroy", "bad.service", "hang.service", "fine.service")
+	w.OK(1, "destroy", "bad.service", "hang.service", "fine.service", "brief@1", "brief@.service")
 }
 
 // lastTenLines demands that a failed unit that printed fifteen lines shows the
@@ -424,16 +433,16 @@ func quorumLost(w *labtest.World) {
 		}
 	}
 	saysQuorumIsLost(w, 1)
-	r := w.Run(1, "list-units", "-o", "json")
+	r := runSoon(w, 1, "list-units", "-o", "json")
 	var list wire.List[wire.UnitView]
-	if err := json.Unmarshal([]byte(r.Out), &list); err != nil || !list.Stale || list.Age <= 0 || len(list.Items) != 1 || r.Lasted >= soon {
-		w.T.Errorf("after %s the list is not marked as stale: code %d, %v\n%s%s", r.Lasted, r.Code, err, r.Out, r.Err)
+	if err := json.Unmarshal([]byte(r.Out), &list); err != nil || !list.Stale || list.Age <= 0 || len(list.Items) != 1 {
+		w.T.Errorf("the list is not marked as stale: code %d, %v\n%s%s", r.Code, err, r.Out, r.Err)
 	}
 	if r := w.Run(1, "list-units"); !strings.Contains(r.Err, "s ago") || !strings.Contains(r.Out, "stay.service") {
 		w.T.Errorf("the list for a person:\n%s%s", r.Out, r.Err)
 	}
-	if r := w.Run(1, "stop", "stay.service"); r.Code != 1 || !strings.Contains(r.Out+r.Err, "quorum") || r.Lasted >= soon {
-		w.T.Errorf("after %s a write exits %d:\n%s%s", r.Lasted, r.Code, r.Out, r.Err)
+	if r := runSoon(w, 1, "stop", "stay.service"); r.Code != 1 || !strings.Contains(r.Out+r.Err, "quorum") {
+		w.T.Errorf("a write exits %d:\n%s%s", r.Code, r.Out, r.Err)
 	}
 	if n := labtest.Count("argosy-stay"); n != 1 {
 		w.T.Errorf("the unit runs %d times", n)
@@ -453,6 +462,21 @@ func quorumLost(w *labtest.World) {
 // soon is how long a call may last without a quorum.
 const soon = 3 * time.Second
 
+// runSoon runs the command line without a quorum and demands an answer in time.
+// The answers of a busy machine are late by chance; three in a row are not.
+func runSoon(w *labtest.World, i int, args ...string) labtest.Result {
+	w.T.Helper()
+	var r labtest.Result
+	for range 3 {
+		if r = w.Run(i, args...); r.Lasted < soon {
+			return r
+		}
+		w.T.Logf("argosy %s on node-%d took %s", strings.Join(args, " "), i, r.Lasted)
+	}
+	w.T.Errorf("argosy %s on node-%d took %s, want less than %s", strings.Join(args, " "), i, r.Lasted, soon)
+	return r
+}
+
 // saysQuorumIsLost demands that a node's status says so in time, by the first
 // call that is made when the loss is a second old: as long a verdict is good.
 func saysQuorumIsLost(w *labtest.World, i int) {
@@ -460,13 +484,10 @@ func saysQuorumIsLost(w *labtest.World, i int) {
 	lost := time.Now()
 	for {
 		asked := time.Since(lost)
-		r := w.Run(i, "status", "-o", "json")
+		r := runSoon(w, i, "status", "-o", "json")
 		var page wire.Status
 		if err := json.Unmarshal([]byte(r.Out), &page); err != nil {
 			w.T.Fatalf("status of node-%d: %v\n%s%s", i, err, r.Out, r.Err)
-		}
-		if r.Lasted >= soon {
-			w.T.Errorf("status of node-%d took %s", i, r.Lasted)
 		}
 		if !page.Quorum && strings.Contains(strings.Join(page.Problems, "\n"), "no quorum") {
 			if !page.Stale || page.Age <= 0 {

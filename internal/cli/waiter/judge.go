@@ -14,6 +14,7 @@ const (
 	active       = "active"
 	reloading    = "reloading"
 	inactive     = "inactive"
+	running      = "running" // the sub state of a service whose main process is there
 	failed       = "failed"
 	loadedWell   = "loaded"
 	stateWaiting = "waiting"
@@ -80,8 +81,10 @@ func (j judge) placed() Event {
 	}
 	var tally Tally
 	var bad Event
+	young := false
 	for _, node := range placement.Nodes {
 		event := j.onNode(node)
+		young = young || event.young
 		switch event.Verdict {
 		case Reached:
 			tally.Reached++
@@ -92,7 +95,7 @@ func (j judge) placed() Event {
 			tally.Waiting++
 		}
 	}
-	event := Event{State: fmt.Sprintf("%s on %d of %d nodes", j.goalWord(), tally.Reached, len(placement.Nodes)), Verdict: Waiting}
+	event := Event{State: fmt.Sprintf("%s on %d of %d nodes", j.goalWord(), tally.Reached, len(placement.Nodes)), Verdict: Waiting, young: young}
 	switch {
 	case tally.Failed > 0:
 		event.Reason, event.Log = bad.State, bad.Log
@@ -149,10 +152,12 @@ func (j judge) started(status cluster.Status) Event {
 	old := j.unit.Changed && known && sameRun(before, status)
 	switch status.Active {
 	case active, reloading:
+		event := j.say(status, Reached)
 		if j.goal == Restarted {
-			return j.restarted(before.MainPID, status)
+			event = j.restarted(before.MainPID, status)
 		}
-		return j.say(status, Reached)
+		event.young = j.unit.Changed && status.Sub == running && event.Verdict == Reached
+		return event
 	case failed:
 		if old {
 			event := j.say(status, Waiting)

@@ -8,6 +8,8 @@
 package waiter
 
 import (
+	"slices"
+
 	"argosy/internal/api/wire"
 	"argosy/internal/cluster"
 )
@@ -39,7 +41,7 @@ type Unit struct {
 // Verdict says how far a unit is.
 type Verdict int
 
-// The verdicts. Reached and Failed are final.
+// The verdicts. Failed is final, and so is Reached unless the unit is young.
 const (
 	Waiting Verdict = iota + 1
 	Reached
@@ -53,6 +55,10 @@ type Event struct {
 	Reason  string // why, or ""
 	Log     []string
 	Verdict Verdict
+
+	// young units have only just begun to run: systemd calls a simple service
+	// active as soon as its process exists, and that may end at once.
+	young bool
 }
 
 // Tally counts the units by verdict.
@@ -133,7 +139,8 @@ func (w *Waiter) Apply(change wire.Change) []Event {
 // look judges one unit anew and returns the event if it says something new.
 func (w *Waiter) look(i int) (Event, bool) {
 	unit, last := w.units[i], w.last[i]
-	if last.Verdict != Waiting || unit.Changed && w.revision < w.since {
+	final := last.Verdict == Failed || last.Verdict == Reached && !last.young
+	if final || unit.Changed && w.revision < w.since {
 		return Event{}, false
 	}
 	j := judge{goal: w.goal, unit: unit, nodes: w.nodes}
@@ -146,16 +153,27 @@ func (w *Waiter) look(i int) (Event, bool) {
 		return Event{}, false
 	}
 	w.last[i] = event
-	switch event.Verdict {
-	case Waiting:
-	case Reached:
-		w.tally.Waiting--
-		w.tally.Reached++
-	case Failed:
-		w.tally.Waiting--
-		w.tally.Failed++
-	}
+	*w.tally.of(last.Verdict)--
+	*w.tally.of(event.Verdict)++
 	return event, true
+}
+
+// of returns the count of a verdict.
+func (t *Tally) of(v Verdict) *int {
+	switch v {
+	case Reached:
+		return &t.Reached
+	case Failed:
+		return &t.Failed
+	case Waiting:
+	}
+	return &t.Waiting
+}
+
+// Young reports whether some unit that has reached the goal has only just begun
+// to run. Whoever goes on for a moment sees those that end again at once.
+func (w *Waiter) Young() bool {
+	return slices.ContainsFunc(w.last, func(e Event) bool { return e.Verdict == Reached && e.young })
 }
 
 // Done reports whether no unit is awaited any more.

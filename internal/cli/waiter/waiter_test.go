@@ -369,6 +369,42 @@ func TestAWaitIsToldAsItGoes(t *testing.T) {
 	}
 }
 
+// What has only just begun to run may end at once, and starts again if its
+// Restart= says so; what ran before or says itself that it is ready is sure.
+func TestAUnitThatHasJustBegunToRunIsNotSureToStay(t *testing.T) {
+	runs := unit(cluster.Launched, on("a"), says("a", "active", "running"))
+	w := New(Launched, 10, []Unit{{Name: name, Changed: true}})
+	for i, step := range []struct {
+		view  wire.UnitView
+		tally Tally
+		young bool
+	}{
+		{runs, Tally{Reached: 1}, true},
+		{unit(cluster.Launched, on("a"), says("a", "activating", "auto-restart")), Tally{Waiting: 1}, false},
+		{runs, Tally{Reached: 1}, true},
+		{unit(cluster.Launched, on("a"), says("a", "failed", "failed", ended("exit-code", 1))), Tally{Failed: 1}, false},
+		{runs, Tally{Failed: 1}, false},
+	} {
+		w.Apply(wire.Change{Revision: cluster.Revision(10 + i), Units: []wire.UnitView{step.view}})
+		if w.Tally() != step.tally || w.Young() != step.young {
+			t.Errorf("after step %d: %+v, young: %v", i, w.Tally(), w.Young())
+		}
+	}
+	for _, sure := range []struct {
+		unit Unit
+		view wire.UnitView
+	}{
+		{Unit{Name: name}, runs},
+		{Unit{Name: name, Changed: true}, unit(cluster.Launched, on("a"), says("a", "active", "exited"))},
+	} {
+		w := New(Launched, 10, []Unit{sure.unit})
+		w.Apply(wire.Change{Revision: 10, Full: true, Units: []wire.UnitView{sure.view}})
+		if !w.Done() || w.Young() {
+			t.Errorf("done: %v, young: %v", w.Done(), w.Young())
+		}
+	}
+}
+
 func TestAWatchBegunAnewForgetsWhatIsGone(t *testing.T) {
 	w := New(Destroyed, 10, []Unit{{Name: name, Before: unit(cluster.Launched), Changed: true}})
 	w.Apply(wire.Change{Revision: 10, Full: true, Units: []wire.UnitView{unit("", says("a", "active", "running"))}})
