@@ -43,7 +43,13 @@ var errGone = errors.New("the other end hung up")
 func Serve(ctx context.Context, c *Conn, p Process, still func() error, hurry func()) (int, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(ctx, hurry)()
+	hurried := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() { defer close(hurried); hurry() })
+	defer func() {
+		if !stop() {
+			<-hurried // what it hurries may end with Serve
+		}
+	}()
 	defer p.Close()
 	go receiveInput(c, p, cancel)
 	go beat(ctx, c, cancel, still)

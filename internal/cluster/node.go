@@ -79,7 +79,7 @@ func MergeLabels(n Node, r Report) map[string]string {
 
 // Label returns the value of a label as placing sees it, and whether the node has
 // it: that of operators, else that of the node's configuration, else a fact.
-func (n NodeState) Label(key string) (value string, there bool) {
+func (n *NodeState) Label(key string) (value string, there bool) {
 	if value, set := n.Node.Labels[key]; set {
 		return value, value != "" // an empty one removes it
 	}
@@ -90,7 +90,7 @@ func (n NodeState) Label(key string) (value string, there bool) {
 }
 
 // fact returns what every node knows of itself under the name of a label.
-func (n NodeState) fact(key string) (string, bool) {
+func (n *NodeState) fact(key string) (string, bool) {
 	switch key {
 	case "name":
 		return cmp.Or(n.Node.Name, n.Node.ID.Short()), true

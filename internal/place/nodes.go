@@ -3,7 +3,6 @@ package place
 import (
 	"cmp"
 	"slices"
-	"strconv"
 
 	"argosy/internal/cluster"
 )
@@ -32,40 +31,8 @@ type stock struct {
 // gone reports whether ordinary units have to leave the node.
 func (n *node) gone() bool { return n.health == cluster.Lost || n.health == cluster.Dead }
 
-// label returns the value of a label: that of operators, else that of the
-// node's configuration, else a fact.
-func (n *node) label(key string) (value string, there bool) {
-	if value, set := n.state.Node.Labels[key]; set {
-		return value, value != "" // an empty one removes it
-	}
-	if value, set := n.state.Report.Labels[key]; set {
-		return value, true
-	}
-	return fact(n, key)
-}
-
-// fact returns what every node knows of itself under the name of a label.
-func fact(n *node, key string) (string, bool) {
-	report := n.state.Report
-	switch key {
-	case "name":
-		return n.name, true
-	case "id":
-		return string(n.id), true
-	case "arch":
-		return report.Arch, report.Arch != ""
-	case "cpus":
-		return strconv.Itoa(report.CPUs), report.CPUs > 0
-	case "mem":
-		// The kernel keeps some: a machine with 32G shows 31.3, and is meant
-		// by mem>=32G.
-		const gib = 1 << 30
-		return strconv.FormatInt((report.Memory+gib-1)/gib, 10) + "G", report.Memory > 0
-	case "version":
-		return report.Version, report.Version != ""
-	}
-	return "", false
-}
+// label returns the value of a label, and whether the node has it.
+func (n *node) label(key string) (value string, there bool) { return n.state.Label(key) }
 
 func (p *pass) addNodes(states []cluster.NodeState) {
 	p.byID = make(map[cluster.NodeID]*node, len(states))

@@ -119,7 +119,7 @@ func (s *search) browse(t *tier) {
 				continue
 			}
 			for _, n := range b.nodes {
-				if s.may(n, s.p.filters.single) && !(wishes && s.p.wish(s.u, n) != 0) {
+				if s.may(n, s.p.filters.single) && (!wishes || s.p.wish(s.u, n) == 0) {
 					r.turn = n.turn
 					s.offer(n, r)
 					break
