@@ -63,6 +63,7 @@ const (
 	electionMS       = 1000
 	quotaBytes       = 4 << 30 // twice etcd's default
 	requestMax       = 2 << 20 // bytes; our transactions have 1 MiB of values at most
+	txnOpsMax        = 512     // ours have store.TxnOpsMax
 	streamsMax       = 1000    // concurrent streams of one client
 	historyRevisions = "10000" // what a watch that lost its connection can catch up on
 	learnersMax      = 2       // two learners become voters together, so that the voting set stays odd
@@ -174,7 +175,7 @@ func (c Config) embed() (*embed.Config, error) {
 	e.PeerTLSInfo = e.ClientTLSInfo
 	e.TlsMinVersion = "TLS1.3"
 	e.TickMs, e.ElectionMs, e.PreVote = heartbeatMS, electionMS, true
-	e.QuotaBackendBytes, e.MaxRequestBytes, e.MaxConcurrentStreams = quotaBytes, requestMax, streamsMax
+	e.QuotaBackendBytes, e.MaxRequestBytes, e.MaxTxnOps, e.MaxConcurrentStreams = quotaBytes, requestMax, txnOpsMax, streamsMax
 	e.AutoCompactionMode, e.AutoCompactionRetention = "revision", historyRevisions
 	e.SnapshotCount = snapshotEntries
 	e.WatchProgressNotifyInterval, e.GRPCKeepAliveMinTime, e.CompactHashCheckTime = progressEvery, keepAliveMin, compactHashEvery

@@ -16,15 +16,22 @@ import (
 
 const committingText = `The leader of a cluster of 1,000 nodes over a real etcd with one member on a real disk: it plans units that are
 stored already, audits the plan, and commits the placements, each guarded by the records that it was computed from.
-Measured from the start of the engine, its election included, until its copy of the store shows the last placement.
+Measured from the start of the engine, its election included, until its copy of the store shows the last placement; the
+best of three.
 The goal is 2,000 placements a second.`
 
 func measureCommitting(ctx context.Context, _ options, t *table) error {
 	var before time.Duration
 	for _, units := range []int{2500, 5000, 10_000, 20_000} {
-		took, err := committing(ctx, placetest.Mixed, 1000, units)
-		if err != nil {
-			return err
+		var took time.Duration
+		for i := range 3 {
+			once, err := committing(ctx, placetest.Mixed, 1000, units)
+			if err != nil {
+				return err
+			}
+			if i == 0 || once < took {
+				took = once
+			}
 		}
 		note := rate(units, took)
 		if before > 0 {
