@@ -45,5 +45,5 @@ func TestNamesAreUsedAgainWhileNodesComeAndGo(t *testing.T) {
 	say("advance 30s")
 	say("wait u%d.service active", units-1)
 	say("audit 5m")
-	play(t, 1, b.String(), files)
+	play(t, b.String(), files)
 }

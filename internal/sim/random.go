@@ -36,6 +36,7 @@ func RandomScript(seed uint64, nodes, steps int) string {
 	r := rand.New(rand.NewPCG(seed, 2))
 	var b strings.Builder
 	say := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	say("seed %d", seed)
 	say("cluster %d", nodes)
 	say("submit watch.service bad.service sick.service near.service many@.service")
 	for i := range nodes {

@@ -25,12 +25,14 @@ const (
 // those with "$" a name that "let" gave. A line that begins with "!" must be
 // refused, one that begins with "?" may be. After every line the world's invariants are checked.
 type Script struct {
-	// Make makes the world that the verb "cluster" asks for.
-	Make func(nodes int) (World, error)
+	// Make makes the world that the verb "cluster" asks for. The seed is that of
+	// the verb "seed", or 1; only simulated worlds have a use for it.
+	Make func(nodes int, seed uint64) (World, error)
 	// Files are those that "submit" and "cmp" name.
 	Files map[string]string
 
 	world    World
+	seed     uint64
 	output   string
 	names    map[string]string
 	remember map[string]int
@@ -38,7 +40,7 @@ type Script struct {
 
 // Run runs a script's text. The error names the line.
 func (s *Script) Run(text string) error {
-	s.names = map[string]string{}
+	s.names, s.seed = map[string]string{}, 1
 	n := 0
 	for line := range strings.Lines(text) {
 		n++
@@ -58,8 +60,11 @@ func (s *Script) line(words []string) error {
 	if refused || either {
 		words = words[1:]
 	}
+	if words[0] == "seed" {
+		return s.seeds(words[1:])
+	}
 	if words[0] != "cluster" && s.world == nil {
-		return errors.New("the first verb must be cluster")
+		return errors.New("the first verb must be cluster, or seed and then cluster")
 	}
 	verb, ok := verbs()[words[0]]
 	if !ok {
@@ -133,6 +138,7 @@ type verb func(s *Script, args []string) error
 // verbs lists them all.
 func verbs() map[string]verb {
 	return map[string]verb{
+		"seed":        (*Script).seeds,   // seed N, before cluster: what a simulated world's chances come from
 		"cluster":     (*Script).cluster, // cluster N
 		"submit":      (*Script).submit,  // submit FILE|UNIT=FILE…
 		"replace":     (*Script).replace, // replace FILE|UNIT=FILE…: starts it with this text
@@ -175,12 +181,20 @@ func ctx() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), 30*time.Second)
 }
 
+func (s *Script) seeds(args []string) (err error) {
+	if s.world != nil {
+		return errors.New("the cluster is made already")
+	}
+	s.seed, err = strconv.ParseUint(strings.Join(args, " "), 10, 64)
+	return err
+}
+
 func (s *Script) cluster(args []string) error {
 	n, err := strconv.Atoi(args[0])
 	if err != nil {
 		return err
 	}
-	if s.world, err = s.Make(n); err != nil {
+	if s.world, err = s.Make(n, s.seed); err != nil {
 		return err
 	}
 	return s.until(waitMax, func() error {

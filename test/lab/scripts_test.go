@@ -1,11 +1,10 @@
 package lab_test
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/rogpeppe/go-internal/txtar"
 
 	"argosy/internal/sim"
 )
@@ -21,16 +20,13 @@ func TestScripts(t *testing.T) {
 		name := strings.TrimSuffix(filepath.Base(path), ".txtar")
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // most of it is waiting, and each has a lab of its own
-			archive, err := txtar.ParseFile(path)
+			archive, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
 			}
-			files := map[string]string{}
-			for _, f := range archive.Files {
-				files[f.Name] = string(f.Data)
-			}
-			script := sim.Script{Files: files, Make: func(nodes int) (sim.World, error) { return newWorld(t, name, nodes), nil }}
-			if err := script.Run(string(archive.Comment)); err != nil {
+			text, files := sim.ParseArchive(archive)
+			script := sim.Script{Files: files, Make: func(nodes int, _ uint64) (sim.World, error) { return newWorld(t, name, nodes), nil }}
+			if err := script.Run(text); err != nil {
 				t.Error(err)
 			}
 		})
