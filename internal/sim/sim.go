@@ -346,6 +346,9 @@ func (s *Sim) quorate(m *machine) (bool, <-chan struct{}) {
 	return votes > s.cfg.Servers/2, changed
 }
 
+// Revision is how often the store was written to.
+func (s *Sim) Revision() cluster.Revision { return s.store.Revision() }
+
 // Nodes implements World.
 func (s *Sim) Nodes() []string {
 	var names []string
