@@ -1,4 +1,5 @@
-// Package cli is the command line: one file for each verb, and root.go lists
+// Package cli is the command line: one file for each verb (node, token and
+// context, which have few and small ones, are one file each), and root.go lists
 // them all.
 //
 // A verb takes its arguments apart, asks the cluster one thing through Backend,

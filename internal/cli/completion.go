@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"argosy/internal/cli/contexts"
 	"argosy/internal/cluster"
 )
 
@@ -104,6 +105,12 @@ func (a *app) unitAndNodeNames(cmd *cobra.Command, args []string, begun string) 
 	units, directive := a.unitNames(false)(cmd, args, begun)
 	nodes, _ := a.nodeNames(cmd, args, begun)
 	return append(units, nodes...), directive
+}
+
+// allContextNames proposes every context, the one that is always there included.
+func (a *app) allContextNames(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+	names, directive := a.contextNames(cmd, args, begun)
+	return append([]string{contexts.Local}, names...), directive
 }
 
 // contextNames proposes the contexts of the contexts file.

@@ -1,12 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"argosy/internal/cli/contexts"
-	"argosy/internal/cli/table"
 )
 
 const contextLsLong = `List the clusters that this user's contexts file knows, and mark the current one.
@@ -14,7 +14,8 @@ const contextLsLong = `List the clusters that this user's contexts file knows, a
 this machine.`
 
 const contextExample = `  argosy context ls
-  argosy context ls -o name`
+  argosy context ls -o name
+  argosy context ls -o wide`
 
 const contextUseExample = `  argosy context use prod
   argosy context use local`
@@ -28,56 +29,82 @@ func newContext(a *app) *cobra.Command {
 }
 
 func newContextLs(a *app) *cobra.Command {
-	var output string
-	var noLegend bool
-	forms := outputs()
+	var f listFlags
+	l := contextListing(a)
 	cmd := &cobra.Command{
 		Use:   "ls",
 		Short: "List the contexts",
 		Long:  contextLsLong, Example: contextExample,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			if err := checkOutput(output, forms); err != nil {
-				return err
-			}
-			file, err := a.loadContexts()
-			if err != nil {
-				return err
-			}
-			if output == outputJSON || output == outputYAML {
-				return a.encode(output, file, false)
-			}
-			a.printContexts(file, output, noLegend)
-			return nil
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return show(cmd.Context(), a, f, l) },
 	}
-	bindOutput(cmd, &output, forms)
-	cmd.Flags().BoolVar(&noLegend, "no-legend", false, "leave out the line of titles")
+	bindList(cmd, &f, l)
 	return cmd
 }
 
-func (a *app) printContexts(file contexts.File, output string, noLegend bool) {
+// contextRow is a context as it is listed.
+type contextRow struct {
+	contexts.Context
+	mark string // of the current one
+	gone bool
+}
+
+func contextListing(a *app) listing[contextRow] {
+	text := func(value func(contextRow) string) func(contextRow, bool) string {
+		return func(c contextRow, _ bool) string { return value(c) }
+	}
+	return listing[contextRow]{
+		columns: []column[contextRow]{
+			{"current", false, text(func(c contextRow) string { return c.mark })},
+			{"name", false, text(func(c contextRow) string { return c.Name })},
+			{"reached-at", true, text(func(c contextRow) string {
+				if c.gone {
+					return "gone"
+				}
+				return reachedAt(c.Context)
+			})},
+			{"kind", false, text(func(c contextRow) string { return reachedBy(c.Context) })},
+			{"certificate", true, text(func(c contextRow) string { return c.Certificate })},
+		},
+		fields: "current,name,reached-at",
+		wide:   "current,name,kind,reached-at,certificate",
+		name:   func(c contextRow) string { return c.Name },
+		here: func() (any, []contextRow, error) {
+			file, err := a.loadContexts()
+			return file, contextRows(file), err
+		},
+		gone: func(c contextRow) contextRow { return contextRow{Context: contexts.Context{Name: c.Name}, gone: true} },
+	}
+}
+
+// contextRows returns the contexts of a file behind the one that is always there.
+func contextRows(file contexts.File) []contextRow {
+	current := cmp.Or(file.Current, contexts.Local)
 	local := contexts.Context{Name: contexts.Local, Socket: contexts.LocalSocket}
-	current := file.Current
-	if current == "" {
-		current = contexts.Local
-	}
-	var rows [][]string
+	var rows []contextRow
 	for _, c := range append([]contexts.Context{local}, file.Contexts...) {
-		if output == outputName {
-			a.printf("%s\n", c.Name)
-			continue
-		}
-		mark := ""
+		row := contextRow{Context: c}
 		if c.Name == current {
-			mark = "*"
+			row.mark = "*"
 		}
-		rows = append(rows, []string{mark, c.Name, reachedAt(c)})
+		rows = append(rows, row)
 	}
-	if output != outputName {
-		columns := []table.Column{{Title: "CURRENT"}, {Title: "NAME"}, {Title: "REACHED AT"}}
-		a.printf("%s", table.New(columns, table.Options{NoLegend: noLegend}).Text(rows))
+	return rows
+}
+
+// reachedBy says in a word how a context is reached.
+func reachedBy(c contexts.Context) string {
+	switch {
+	case c.Socket != "":
+		return "socket"
+	case len(c.Command) > 0:
+		return "command"
+	case c.Plain != "":
+		return "forwarder"
+	case len(c.Addresses) > 0:
+		return "servers"
 	}
+	return ""
 }
 
 func reachedAt(c contexts.Context) string {
@@ -98,7 +125,7 @@ func newContextUse(a *app) *cobra.Command {
 		Short: "Make a context the current one",
 		Long:  "Make a context the current one: verbs talk to its cluster from now on.", Example: contextUseExample,
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: a.contextNames,
+		ValidArgsFunction: a.allContextNames,
 		RunE: func(_ *cobra.Command, args []string) error {
 			return a.changeContexts(func(f *contexts.File) error { return f.Use(args[0]) })
 		},
@@ -134,7 +161,7 @@ func newContextShow(a *app) *cobra.Command {
 		Short: "Show the context that verbs use now, or another",
 		Long:  "Show the context that verbs use now, flags and environment counted, or another.", Example: contextShowExample,
 		Args:              cobra.MaximumNArgs(1),
-		ValidArgsFunction: a.contextNames,
+		ValidArgsFunction: a.allContextNames,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := checkOutput(output, forms); err != nil {
 				return err

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"argosy/internal/cli/contexts"
 	"argosy/internal/unitfile"
 )
 
@@ -201,11 +202,21 @@ func TestCompletion(t *testing.T) {
 		"names of nodes":  {[]string{"journal", "--node", ""}, []string{"node-1", "node-2", "node-3"}},
 		"forms of output": {[]string{"list-units", "-o", "w"}, []string{"wide"}},
 		"columns":         {[]string{"token", "ls", "--fields", ""}, []string{"id", "uses", "expires", "state", "created", "usedby"}},
+		"contexts":        {[]string{"--context", ""}, []string{"local", "prod"}},
+		"a context to go": {[]string{"context", "use", ""}, []string{"local", "prod"}},
 		"shells":          {[]string{"completion", ""}, []string{"bash", "zsh", "fish"}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			got := session{}.run(t, someCluster(), append([]string{"argosy", "__completeNoDesc"}, c.args...)...)
+			env := map[string]string{"HOME": t.TempDir()}
+			path, err := contexts.Path(func(name string) string { return env[name] })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := contexts.Save(path, contexts.File{Contexts: []contexts.Context{{Name: "prod", Socket: "/prod.sock"}}}); err != nil {
+				t.Fatal(err)
+			}
+			got := session{env: env}.run(t, someCluster(), append([]string{"argosy", "__completeNoDesc"}, c.args...)...)
 			for _, word := range c.want {
 				if !strings.Contains("\n"+got.out, "\n"+word+"\n") {
 					t.Errorf("%s is not proposed in\n%s", word, got.out)

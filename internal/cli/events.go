@@ -1,9 +1,10 @@
 package cli
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,32 +34,38 @@ const eventsKept = 24 * time.Hour
 
 func newEvents(a *app) *cobra.Command {
 	var query client.EventQuery
-	var output string
+	var form eventForm
 	cmd := &cobra.Command{
 		Use:   "events [UNIT|NODE]...",
 		Short: "Print what happened in the cluster",
 		Long:  eventsLong, Example: eventsExample,
 		ValidArgsFunction: a.unitAndNodeNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkOutput(output, eventOutputs()); err != nil {
+			if err := checkOutput(form.output, outputs()); err != nil {
 				return err
 			}
 			if query.Since <= 0 {
 				return misuse("--since %s: use a time above zero, such as 90m", query.Since)
 			}
 			query.Names = args
-			return a.events(cmd.Context(), query, newEventPrinter(a, output))
+			return a.events(cmd.Context(), query, newEventPrinter(a, form))
 		},
 	}
 	flags := cmd.Flags()
 	flags.BoolVarP(&query.Follow, "follow", "f", false, "go on with what happens, until interrupted")
+	flags.BoolVarP(&query.Follow, "watch", "w", false, "the same, by the name that listings have for it")
+	flags.BoolVar(&form.noLegend, "no-legend", false, "leave out the line of titles")
 	flags.DurationVar(&query.Since, "since", eventsKept, "begin with what was seen this long ago")
-	bindOutput(cmd, &output, eventOutputs())
+	bindOutput(cmd, &form.output, outputs())
 	return cmd
 }
 
-// eventOutputs are the forms of events: a table, or one JSON object a line.
-func eventOutputs() []string { return []string{outputTable, outputJSON} }
+// eventForm is how events are printed. They are a stream: each is a line of the
+// table, a JSON object on a line of its own, or a YAML document.
+type eventForm struct {
+	output   string
+	noLegend bool
+}
 
 // events prints events. A stream that broke goes on where it was, perhaps on
 // another server, without telling anything twice.
@@ -101,9 +108,9 @@ func (a *app) events(ctx context.Context, query client.EventQuery, printer *even
 
 // eventPrinter prints each event once.
 type eventPrinter struct {
-	app    *app
-	output string
-	begun  bool
+	app   *app
+	form  eventForm
+	begun bool
 	// told are the IDs of what was printed lately, older the ones before them:
 	// a stream that goes on begins with what the last one may have told.
 	told, older map[string]bool
@@ -112,8 +119,8 @@ type eventPrinter struct {
 // toldMax bounds the IDs that are remembered: more than a stream begins with.
 const toldMax = 20_000
 
-func newEventPrinter(a *app, output string) *eventPrinter {
-	return &eventPrinter{app: a, output: output, told: map[string]bool{}}
+func newEventPrinter(a *app, form eventForm) *eventPrinter {
+	return &eventPrinter{app: a, form: form, begun: form.noLegend, told: map[string]bool{}}
 }
 
 func (p *eventPrinter) print(m wire.EventMessage) error {
@@ -125,35 +132,44 @@ func (p *eventPrinter) print(m wire.EventMessage) error {
 		p.told, p.older = map[string]bool{}, p.told
 	}
 	p.told[e.ID] = true
-	if p.output == outputJSON {
-		line, err := json.Marshal(e)
-		if err != nil {
-			return fmt.Errorf("encode: %w", err)
-		}
-		p.app.printf("%s\n", line)
+	switch p.form.output {
+	case outputJSON, outputYAML:
+		return p.app.encode(p.form.output, e, true)
+	case outputName:
+		p.app.printf("%s\n", e.ID)
 		return nil
 	}
 	if !p.begun {
-		p.line("TIME", "", "KIND", "WHAT")
+		p.line("TIME", "REVISION", "NODE", "", "KIND", "WHAT")
 		p.begun = true
 	}
-	p.line(p.time(e.Time), kindStyle(e.Kind), string(e.Kind), e.Text)
+	p.line(p.time(e.Time), strconv.FormatInt(int64(e.Revision), 10), cmp.Or(e.NodeName, e.Node.Short(), "-"), kindStyle(e.Kind), string(e.Kind), e.Text)
 	return nil
 }
 
 // timeWidth is how wide a time of another day is.
 const timeWidth = len("Jan 02 15:04:05")
 
+// The widths of the columns that only the wide table has.
+const revisionWidth, nodeWidth = 10, 12
+
 // line prints one line of the table. Its columns have fixed widths, since what
 // comes later is not known.
-func (p *eventPrinter) line(at, style, kind, what string) {
+func (p *eventPrinter) line(at, revision, node, style, kind, what string) {
+	width, more := timeWidth, ""
+	if p.form.output == outputWide {
+		width, more = len("2006-01-02T15:04:05Z"), fmt.Sprintf("%-*s  %-*s  ", revisionWidth, revision, nodeWidth, table.Clean(node))
+	}
 	kind = fmt.Sprintf("%-*s", eventKindWidth(), table.Clean(kind))
-	p.app.printf("%-*s  %s  %s\n", timeWidth, at, p.app.paint(p.app.env.Stdout, style, kind), table.Clean(what))
+	p.app.printf("%-*s  %s%s  %s\n", width, at, more, p.app.paint(p.app.env.Stdout, style, kind), table.Clean(what))
 }
 
 // time is when something was seen, in the time zone of whoever reads; without
-// the date if it was today.
+// the date if it was today. The wide table has it whole, and in UTC.
 func (p *eventPrinter) time(at time.Time) string {
+	if p.form.output == outputWide {
+		return at.UTC().Format(time.RFC3339)
+	}
 	now := p.app.env.Now()
 	at = at.In(now.Location())
 	if at.Format(time.DateOnly) == now.Format(time.DateOnly) {

@@ -69,7 +69,7 @@ func TestWhatIsAskedOfEvents(t *testing.T) {
 		{"argosy events --since 90m web@* node-2", exitDone, []string{"events since 1h30m0s after 0 about [web@* node-2] follow false"}},
 		{"argosy events --since 0s", exitMisuse, nil},
 		{"argosy events --since yesterday", exitMisuse, nil},
-		{"argosy events -o yaml", exitMisuse, nil},
+		{"argosy events -o xml", exitMisuse, nil},
 	} {
 		f := &fake{}
 		if got := run(t, f, tt.line); got.code != tt.code || !cmp.Equal(tt.want, f.requests) {

@@ -25,6 +25,7 @@ type fake struct {
 	nodes    []wire.NodeView
 	units    []wire.UnitView
 	tokens   []cluster.Token
+	looks    [][]cluster.Token   // what the first, second … look at the tokens finds
 	journals map[string][]string // by unit and node name
 	// watches are the messages of the first, second … watch; the server ends
 	// all but the last, which stays open.
@@ -170,7 +171,14 @@ func (f *fake) Join(_ context.Context, r wire.JoinRequest) (wire.Identity, error
 func (f *fake) Leave(context.Context) error { return f.ask("leave") }
 func (f *fake) Reset(context.Context) error { return f.ask("reset") }
 
-func (f *fake) Tokens(context.Context) ([]cluster.Token, error) { return f.tokens, f.ask("tokens") }
+func (f *fake) Tokens(context.Context) ([]cluster.Token, error) {
+	if len(f.looks) > 0 {
+		f.tokens, f.looks = f.looks[0], f.looks[1:]
+	} else if f.watching != nil {
+		f.watching()
+	}
+	return f.tokens, f.ask("tokens")
+}
 
 func (f *fake) CreateToken(_ context.Context, r wire.TokenRequest) (wire.TokenAnswer, error) {
 	return wire.TokenAnswer{Token: "argosy1-abc", Record: cluster.Token{ID: "t1", Uses: r.Uses, Expires: testNow().Add(r.TTL)}},

@@ -5,14 +5,17 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
 
 	"argosy/internal/api/wire"
 	"argosy/internal/cli/table"
+	"argosy/internal/loop"
 )
 
 // The forms of output.
@@ -41,11 +44,35 @@ type listing[T any] struct {
 	wide    string // shown by "wide"
 	// name is what "-o name" prints for a row; rows of one name are one.
 	name func(T) string
-	// fetch returns the API's message and the rows of it.
+	// key tells the rows of a watch apart; nil: their names do.
+	key func(T) string
+	// fetch returns the API's message and the rows of it. A listing of what this
+	// machine has in files has here instead: no cluster is asked for it.
 	fetch func(ctx context.Context, b Backend) (message any, rows []T, err error)
+	here  func() (message any, rows []T, err error)
 	// change returns the part of a watch message that belongs to the listing,
-	// nil if none does, and its rows. A nil change cannot be watched.
+	// nil if none does, and its rows. What no watch of the cluster tells of is
+	// looked at again and again instead, and gone makes the row of what has
+	// vanished meanwhile.
 	change func(wire.Change) (message any, rows []T)
+	gone   func(T) T
+}
+
+// keyOf tells the rows of a watch apart.
+func (l listing[T]) keyOf(row T) string {
+	if l.key != nil {
+		return l.key(row)
+	}
+	return l.name(row)
+}
+
+// text is everything that a row says.
+func (l listing[T]) text(row T) string {
+	var all strings.Builder
+	for _, c := range l.columns {
+		all.WriteString(c.value(row, true) + "\x00")
+	}
+	return all.String()
 }
 
 // listFlags are those of every listing.
@@ -64,9 +91,7 @@ func bindList[T any](cmd *cobra.Command, f *listFlags, l listing[T]) {
 	flags.StringVar(&f.fields, "fields", "", "show these columns: `"+fieldNames(l.columns)+"`")
 	flags.BoolVar(&f.noLegend, "no-legend", false, "leave out the line of titles")
 	flags.BoolVarP(&f.full, "full", "l", false, "cut nothing")
-	if l.change != nil {
-		flags.BoolVarP(&f.watch, "watch", "w", false, "go on and print what changes, until interrupted")
-	}
+	flags.BoolVarP(&f.watch, "watch", "w", false, "go on and print what changes, until interrupted")
 	complete(cmd, "fields", fixedValues(strings.Split(fieldNames(l.columns), ",")))
 }
 
@@ -122,11 +147,22 @@ func show[T any](ctx context.Context, a *app, f listFlags, l listing[T]) error {
 		return err
 	}
 	printer := newPrinter(a, f, l, columns)
-	b, err := a.connect(ctx)
-	if err != nil {
-		return err
+	look := func(context.Context) (any, []T, error) { return l.here() }
+	var b Backend
+	if l.here == nil {
+		if b, err = a.connect(ctx); err != nil {
+			return err
+		}
+		look = func(ctx context.Context) (any, []T, error) {
+			request, cancel := a.request(ctx)
+			defer cancel()
+			return l.fetch(request, b)
+		}
 	}
-	if f.watch {
+	switch {
+	case f.watch && l.change == nil:
+		return printer.lookAgain(ctx, look)
+	case f.watch:
 		return a.watch(ctx, b, func(change wire.Change) error {
 			if message, rows := l.change(change); message != nil {
 				return printer.print(message, rows)
@@ -134,9 +170,7 @@ func show[T any](ctx context.Context, a *app, f listFlags, l listing[T]) error {
 			return nil
 		})
 	}
-	request, cancel := a.request(ctx)
-	defer cancel()
-	message, rows, err := l.fetch(request, b)
+	message, rows, err := look(ctx)
 	if err != nil {
 		return err
 	}
@@ -175,6 +209,62 @@ func newPrinter[T any](a *app, f listFlags, l listing[T], columns []column[T]) *
 	return &printer[T]{app: a, flags: f, listing: l, columns: columns, table: table.New(shown, options), seen: map[string]string{}}
 }
 
+// lookEvery is how often what no watch tells of is looked at.
+const lookEvery = time.Second
+
+// lookAgain prints a listing, and then whatever is found changed, until ctx ends.
+// The first look must succeed.
+func (p *printer[T]) lookAgain(ctx context.Context, look func(context.Context) (any, []T, error)) error {
+	pace := loop.Pace{Every: lookEvery}
+	var before map[string]T
+	lost := false
+	for {
+		if pace.Wait(ctx) != nil {
+			return nil
+		}
+		message, rows, err := look(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil && (before == nil || !retryable(err)):
+			return err
+		case err != nil:
+			if !lost {
+				p.app.notef("lost the connection (%s); trying again", err)
+			}
+			lost = true
+			continue
+		}
+		lost = false
+		changed, now := p.listing.changes(before, rows)
+		if before == nil || len(changed) > 0 {
+			if err := p.print(message, changed); err != nil {
+				return err
+			}
+		}
+		before = now
+	}
+}
+
+// changes returns the rows that say something else than before, those of what
+// has vanished included, and all rows by their keys.
+func (l listing[T]) changes(before map[string]T, rows []T) (changed []T, now map[string]T) {
+	now = make(map[string]T, len(rows))
+	for _, row := range rows {
+		key := l.keyOf(row)
+		now[key] = row
+		if old, known := before[key]; !known || l.text(old) != l.text(row) {
+			changed = append(changed, row)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(before)) {
+		if _, there := now[key]; !there {
+			changed = append(changed, l.gone(before[key]))
+		}
+	}
+	return changed, now
+}
+
 func (p *printer[T]) print(message any, rows []T) error {
 	switch p.flags.output {
 	case outputJSON, outputYAML:
@@ -202,7 +292,7 @@ func (p *printer[T]) cells(rows []T) [][]string {
 			cells = append(cells, c.value(row, p.flags.full))
 		}
 		if p.flags.watch {
-			key, text := p.listing.name(row)+"\x00"+cells[min(1, len(cells)-1)], strings.Join(cells, "\x00")
+			key, text := p.listing.keyOf(row), strings.Join(cells, "\x00")
 			if p.seen[key] == text {
 				continue
 			}

@@ -78,6 +78,7 @@ func unitListing(a *app, patterns *[]string) listing[unitRow] {
 		fields: fields,
 		wide:   "unit,node,load,active,sub,since,pid,epoch,hash,problem",
 		name:   func(r unitRow) string { return string(r.unit.Name) },
+		key:    func(r unitRow) string { return string(r.unit.Name) + " " + r.node },
 		fetch: func(ctx context.Context, b Backend) (any, []unitRow, error) {
 			list, err := b.Units(ctx)
 			if err != nil {

@@ -58,6 +58,7 @@ it runs the unit on one of the machines, and elsewhere when that machine dies.`,
 	flags.StringVar(&a.flags.context, "context", "", "talk to the cluster of this `name` (see context ls)")
 	flags.StringVar(&a.flags.socket, "socket", "", "talk to the daemon at this unix socket `path`")
 	flags.DurationVar(&a.flags.timeout, "timeout", requestTimeout, "give up on a request after this long")
+	complete(root, "context", a.allContextNames)
 	flags.BoolVarP(&a.flags.verbose, "verbose", "v", false, "say more on standard error")
 	for _, group := range verbs(a) {
 		for _, verb := range group.verbs {
@@ -83,7 +84,9 @@ type verbGroup struct {
 }
 
 // verbs lists every verb there is, in the order of the help. A verb lives in a
-// file of its own, as func newVerb(a *app) *cobra.Command: its RunE returns
+// file of its own, as func newVerb(a *app) *cobra.Command ("lab exec" in
+// labexec.go); the few verbs of node, token and context stand with their noun.
+// Its RunE returns
 // misuse(…) for a command line that makes no sense, an &exitError for an exit
 // code of its own, and prints with a.printf (data) and a.notef (progress).
 func verbs(a *app) []verbGroup {

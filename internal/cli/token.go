@@ -20,7 +20,8 @@ const tokenCreateExample = `  argosy token create
   argosy token create --ttl 1h --uses 5`
 
 const tokenLsExample = `  argosy token ls
-  argosy token ls -o json`
+  argosy token ls -o json
+  argosy token ls -w`
 
 const tokenRmExample = `  argosy token rm 7f3k2a`
 
@@ -82,28 +83,44 @@ func newTokenLs(a *app) *cobra.Command {
 	return cmd
 }
 
-func tokenListing(a *app) listing[cluster.Token] {
-	return listing[cluster.Token]{
-		columns: []column[cluster.Token]{
-			{"id", false, func(t cluster.Token, _ bool) string { return t.ID }},
-			{"uses", false, func(t cluster.Token, _ bool) string { return strconv.Itoa(t.Uses) }},
-			{"expires", false, func(t cluster.Token, _ bool) string { return timeText(t.Expires) }},
-			{"state", false, func(t cluster.Token, _ bool) string { return tokenState(t, a.env.Now()) }},
-			{"created", false, func(t cluster.Token, _ bool) string { return timeText(t.Created) }},
-			{"usedby", true, func(t cluster.Token, full bool) string { return usedBy(t, full) }},
+// tokenRow is a token, or one that is not there any more.
+type tokenRow struct {
+	cluster.Token
+	gone bool
+}
+
+func tokenListing(a *app) listing[tokenRow] {
+	text := func(value func(tokenRow) string) func(tokenRow, bool) string {
+		return func(t tokenRow, _ bool) string { return value(t) }
+	}
+	return listing[tokenRow]{
+		columns: []column[tokenRow]{
+			{"id", false, text(func(t tokenRow) string { return t.ID })},
+			{"uses", false, text(func(t tokenRow) string { return strconv.Itoa(t.Uses) })},
+			{"expires", false, text(func(t tokenRow) string { return timeText(t.Expires) })},
+			{"state", false, text(func(t tokenRow) string { return tokenState(t, a.env.Now()) })},
+			{"created", false, text(func(t tokenRow) string { return timeText(t.Created) })},
+			{"usedby", true, func(t tokenRow, full bool) string { return usedBy(t.Token, full) }},
 		},
 		fields: "id,state,uses,expires",
 		wide:   "id,state,uses,expires,created,usedby",
-		name:   func(t cluster.Token) string { return t.ID },
-		fetch: func(ctx context.Context, b Backend) (any, []cluster.Token, error) {
+		name:   func(t tokenRow) string { return t.ID },
+		fetch: func(ctx context.Context, b Backend) (any, []tokenRow, error) {
 			tokens, err := b.Tokens(ctx)
-			return tokens, tokens, err
+			rows := make([]tokenRow, 0, len(tokens))
+			for _, t := range tokens {
+				rows = append(rows, tokenRow{Token: t})
+			}
+			return tokens, rows, err
 		},
+		gone: func(t tokenRow) tokenRow { return tokenRow{t.Token, true} },
 	}
 }
 
-func tokenState(t cluster.Token, now time.Time) string {
+func tokenState(t tokenRow, now time.Time) string {
 	switch {
+	case t.gone:
+		return "gone"
 	case !now.Before(t.Expires):
 		return "expired"
 	case t.Uses <= 0:
