@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/user"
 	"strconv"
 	"time"
 
@@ -43,7 +44,7 @@ func newDaemon(a *app) *cobra.Command {
 			manager := bus.New(bus.Config{Log: log})
 			d, err := node.New(cfg, node.Deps{
 				Manager: manager, Journal: bus.Journal{}, Log: log,
-				Ready: func() { a.notifySystemd(log, daemon.SdNotifyReady) }, Version: buildVersion(),
+				Ready: func() { a.notifySystemd(log, daemon.SdNotifyReady) }, Version: buildVersion(), Group: user.LookupGroup,
 			})
 			if err != nil {
 				return err

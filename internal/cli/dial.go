@@ -2,8 +2,12 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"net"
 	"os"
+
+	"golang.org/x/sys/unix"
 
 	"argosy/internal/api/client"
 	"argosy/internal/cli/contexts"
@@ -18,7 +22,11 @@ var _ Backend = (*client.Client)(nil)
 // with ctx.
 func dialAPI(ctx context.Context, target contexts.Context) (Backend, error) {
 	if target.Socket != "" {
-		if _, err := os.Stat(target.Socket); err != nil {
+		switch err := unix.Access(target.Socket, unix.W_OK); {
+		case errors.Is(err, fs.ErrPermission):
+			return nil, cluster.Errorf(cluster.Denied, "%s is for root and the group argosy", target.Socket).
+				WithHint("usermod -a -G argosy USER lets USER in after logging in anew; groupadd argosy and systemctl restart argosy, if there is no such group yet")
+		case err != nil:
 			return nil, cluster.Errorf(cluster.Unavailable, "no daemon listens at %s", target.Socket).
 				WithHint("systemctl start argosy starts this machine's; argosy context ls shows other clusters, argosy lab up makes one")
 		}

@@ -51,7 +51,7 @@ func ConfigKeys() []ConfigKey {
 		{"Node", "Name", "the host name", "The node's name in listings. Letters, digits and hyphens.", setName},
 		{"Node", "Address", "that of the way out", "What other nodes reach this one at.", setAddress},
 		{"Node", "Labels", "", "Labels for placing, as `key=value key=value`. `argosy node label` masks them.", setLabels},
-		{"Node", "Socket", "/run/argosy/argosy.sock", "Unix sockets of the API, separated by blanks. Root may do everything there.", setSockets},
+		{"Node", "Socket", "/run/argosy/argosy.sock", "Unix sockets of the API, separated by blanks. Root may do everything there, and so may the group `argosy`, if the machine has one when the daemon starts: everything but open a terminal (`argosy ssh`).", setSockets},
 		{"Node", "Directory", "/var/lib/argosy", "Where the node keeps its state.", setDir},
 		{"Node", "CertificateLife", "24h", "How long certificates live that this node issues as a server. They are renewed by themselves after 50 to 80 % of it.", setCertLife},
 		{"Cluster", "Peers", "", "The addresses of all nodes that shall form a cluster together, the same list in the same order on each. The first one begins, once more than half of them answer and none is in a cluster.", setPeers},

@@ -9,6 +9,7 @@ package node
 import (
 	"log/slog"
 	"net/http"
+	"os/user"
 	"sync"
 	"sync/atomic"
 
@@ -27,6 +28,8 @@ type Deps struct {
 	Ready func()
 	// Version is the program's, for listings.
 	Version string
+	// Group finds a group of this machine: user.LookupGroup.
+	Group func(name string) (*user.Group, error)
 }
 
 // Daemon is the daemon of one node. Make it with New; Run it once.

@@ -190,10 +190,15 @@ func (d *Daemon) keepServers(servers *client.Client, slice cluster.Slice) {
 	servers.SetAddresses(d.serverAddresses())
 }
 
-// listenLocal serves the unix sockets. The folder of each must be root's.
+// listenLocal serves the unix sockets, to root and to the group argosy. Without
+// the group, or with one that cannot be found out, they are root's alone.
 func (d *Daemon) listenLocal() (stop func(), err error) {
 	server := api.NewHTTPServer(&d.local, d.deps.Log)
 	group := errgroup.Group{}
+	gid, shared, err := groupID(socketGroup, d.deps.Group)
+	if err != nil {
+		d.deps.Log.Warn("the unix sockets are for root alone", "err", err)
+	}
 	for _, path := range d.cfg.Sockets {
 		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 			return nil, err
@@ -208,6 +213,11 @@ func (d *Daemon) listenLocal() (stop func(), err error) {
 		}
 		if err := os.Chmod(path, 0o660); err != nil {
 			return nil, err
+		}
+		if shared {
+			if err := letIn(path, gid); err != nil {
+				return nil, err
+			}
 		}
 		group.Go(func() error { return server.Serve(listener) })
 	}

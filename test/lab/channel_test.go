@@ -37,6 +37,7 @@ func TestTheChannel(t *testing.T) {
 		{"at a terminal the command has one too", sshAtATerminal},
 		{"an operator needs no node to sit at", sshFromOutside},
 		{"who may not, and where there is nothing, is told so", sshRefused},
+		{"the socket is for root and the group argosy", socketGroup},
 		{"what runs ends with its client, its connection and the daemon", sshEnds},
 		{"a node without power is said to be away", sshToADeadNode},
 	} {
@@ -235,6 +236,25 @@ func sshRefused(w *labtest.World) {
 	asSomebody := []string{"setpriv", "--reuid", "65534", "--regid", "0", "--clear-groups", "env", "HOME=/tmp", "argosy", "ssh", "node-1", "true"}
 	if r := w.In(1, asSomebody...); r.Code != 255 || !strings.Contains(r.Err, "only root") {
 		w.T.Errorf("as a user in the socket's group: %+v", r)
+	}
+}
+
+// socketGroup asks as a user in the group argosy, and as one who is not.
+func socketGroup(w *labtest.World) {
+	for _, command := range []string{"groupadd argosy", "useradd -G argosy member", "useradd stranger", "systemctl restart argosy.service"} {
+		if r := w.In(1, strings.Fields(command)...); r.Code != 0 {
+			w.T.Fatalf("%s: %+v", command, r)
+		}
+	}
+	w.Soon(1, "list-units")
+	as := func(user string) labtest.Result {
+		return w.In(1, "runuser", "-u", user, "--", "env", "HOME=/tmp", "argosy", "list-units")
+	}
+	if r := as("member"); r.Code != 0 || !strings.HasPrefix(r.Out, "UNIT") {
+		w.T.Errorf("a member of the group: %+v", r)
+	}
+	if r := as("stranger"); r.Code != 1 || !strings.Contains(r.Err, "is for root and the group argosy") || !strings.Contains(r.Err, "usermod -a -G argosy") {
+		w.T.Errorf("a stranger: %+v", r)
 	}
 }
 
