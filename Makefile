@@ -2,8 +2,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 GO ?= go
-LAB := bin/argosy lab
 CACHE := /var/cache/argosy-lab
+
+# The lab of `make up` and `make down`; others: make up NAME=big STATE=/mnt/labs
+NAME := lab
+STATE := /var/lib/argosy-lab
+LAB := bin/argosy lab
+# What a person types behind a lab's verb, if it is not the usual lab.
+WHERE := $(if $(filter-out lab,$(NAME)), --name $(NAME))$(if $(filter-out /var/lib/argosy-lab,$(STATE)), --state $(STATE))
 
 .PHONY: help up down build install test unit check lint fuzz mutants bench docs
 
@@ -14,16 +20,16 @@ up: ## three nodes on this machine, one cluster, the example running in it
 	@tools/require.sh root go lab
 	@echo 'building the program and the root of the nodes, side by side (what is built stays)'
 	@tools/beside.sh '$(MAKE) -s build' 'internal/lab/root.sh $(CACHE) >/dev/null'
-	@$(LAB) up --nodes 3
-	@bin/argosy start examples/hello/hello.service
-	@echo; bin/argosy status; echo; bin/argosy list-units; echo
+	@$(LAB) up --nodes 3 --name $(NAME) --state $(STATE)
+	@bin/argosy --context $(NAME) start examples/hello/hello.service
+	@echo; bin/argosy --context $(NAME) status; echo; bin/argosy --context $(NAME) list-units; echo
 	@echo 'Try next:'
 	@echo '  bin/argosy journal -f hello.service      # its log, wherever it runs'
-	@echo '  bin/argosy lab power node-2 off          # pull a plug (node-1 is where you look from)'
+	@echo '  bin/argosy lab power node-2 off$(or $(WHERE),         ) # pull a plug (node-1 is where you look from)'
 	@echo '  bin/argosy list-units -w                 # and watch'
 
 down: ## end the lab and remove everything of it
-	@if [ -x bin/argosy ]; then $(LAB) down; else echo 'nothing was built, so there is nothing to end'; fi
+	@if [ -x bin/argosy ]; then $(LAB) down --name $(NAME) --state $(STATE); else echo 'nothing was built, so there is nothing to end'; fi
 
 build: ## bin/argosy, one static binary
 	@tools/require.sh go
@@ -37,15 +43,15 @@ test: ## every test, the ones on real lab nodes included (root)
 	@tools/require.sh root go lab
 	@$(MAKE) -s build
 	$(GO) vet ./...
-	ARGOSY_SEEDS=1000 $(GO) test -timeout 20m ./internal/... ./cmd/... ./test/mutants
+	ARGOSY_SEEDS=1000 $(GO) test -timeout 20m ./internal/... ./cmd/... ./test/mutants ./test/tools
 	$(GO) test -count 1 -parallel 3 -timeout 30m ./test/lab
 
 unit: ## the tests that need neither root nor nodes
-	$(GO) test ./internal/... ./cmd/... ./test/mutants
+	$(GO) test ./internal/... ./cmd/... ./test/mutants ./test/tools
 
 check: lint ## what must hold before a commit: linters, vet, race detector
 	$(GO) vet ./...
-	$(GO) test -race -shuffle=on ./internal/... ./cmd/... ./test/mutants
+	$(GO) test -race -shuffle=on ./internal/... ./cmd/... ./test/mutants ./test/tools
 	$(GO) run ./test/mutants -check
 
 lint: ## golangci-lint, pinned in tools/go.mod

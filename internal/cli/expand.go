@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 // expandVerbs returns the command line with every verb written out: a prefix
@@ -24,7 +23,7 @@ func expandVerbs(root *cobra.Command, args []string) ([]string, error) {
 			break
 		}
 		if strings.HasPrefix(arg, "-") {
-			if takesNext(root.PersistentFlags(), arg) {
+			if takesNext(cmd, arg) {
 				i++
 			}
 			continue
@@ -39,14 +38,18 @@ func expandVerbs(root *cobra.Command, args []string) ([]string, error) {
 	return line, nil
 }
 
-// takesNext reports whether the value of a flag is the argument after it. Only
-// the global flags may stand before a verb.
-func takesNext(flags *pflag.FlagSet, arg string) bool {
+// takesNext reports whether the value of a flag is the argument after it. Before
+// a verb stand the global flags, and those of the verbs that it is below of.
+func takesNext(cmd *cobra.Command, arg string) bool {
 	if strings.Contains(arg, "=") {
 		return false
 	}
-	flag := flags.Lookup(strings.TrimLeft(arg, "-"))
-	return flag != nil && flag.NoOptDefVal == ""
+	for ; cmd != nil; cmd = cmd.Parent() {
+		if flag := cmd.PersistentFlags().Lookup(strings.TrimLeft(arg, "-")); flag != nil {
+			return flag.NoOptDefVal == ""
+		}
+	}
+	return false
 }
 
 // findVerb returns the child of a name, of an alias, or of a unique prefix.

@@ -42,9 +42,12 @@ big  node-3  10.77.0.3  off                                     1:3
 		"argosy lab ls --name big --fields lab,power --no-legend":   "\nbig  off\nbig  off\nbig  off\n",
 		"argosy lab ls --name none --no-legend --fields node,power": "\n",
 	} {
-		got := run(t, &fake{}, line+" --state "+state)
-		if diff := cmp.Diff(strings.Fields(want), strings.Fields(got.out)); diff != "" || got.code != 0 || got.err != "" {
-			t.Errorf("%s: exit %d, %q\n%s", line, got.code, got.err, diff)
+		early := strings.Replace(line, " lab ", " lab --state "+state+" ", 1)
+		for _, line := range []string{line + " --state " + state, early} {
+			got := run(t, &fake{}, line)
+			if diff := cmp.Diff(strings.Fields(want), strings.Fields(got.out)); diff != "" || got.code != 0 || got.err != "" {
+				t.Errorf("%s: exit %d, %q\n%s", line, got.code, got.err, diff)
+			}
 		}
 	}
 }
