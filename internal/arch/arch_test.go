@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -27,13 +26,22 @@ func (f file) at(n ast.Node) string {
 }
 
 // imports returns the import paths of a file.
-func (f file) imports() map[string]ast.Node {
-	paths := map[string]ast.Node{}
+func (f file) imports() map[string]*ast.ImportSpec {
+	paths := map[string]*ast.ImportSpec{}
 	for _, spec := range f.ast.Imports {
 		path, _ := strconv.Unquote(spec.Path.Value)
 		paths[path] = spec
 	}
 	return paths
+}
+
+// parse parses one file of the repository; with a nil text it is read.
+func parse(rel string, text any) (file, error) {
+	fset := token.NewFileSet()
+	parsed, err := parser.ParseFile(fset, filepath.Join("../..", rel), text, parser.ParseComments)
+	pkg := strings.TrimPrefix(filepath.ToSlash(filepath.Dir(rel)), "internal/")
+	test := strings.HasSuffix(rel, "_test.go") || strings.HasPrefix(rel, "test/") || pkg == "sim" || strings.HasSuffix(pkg, "test")
+	return file{rel, pkg, test, parsed, fset}, err
 }
 
 // load parses every Go file of the repository.
@@ -45,25 +53,19 @@ func load(t *testing.T) []file {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && (d.Name() == ".git" || d.Name() == "testdata" || d.Name() == "tools" || d.Name() == "tmpdeps") {
+		if d.IsDir() && (d.Name() == ".git" || d.Name() == "testdata" || path == filepath.Join(root, "tools")) {
 			return fs.SkipDir
 		}
 		if d.IsDir() || filepath.Ext(path) != ".go" {
 			return nil
 		}
-		fset := token.NewFileSet()
-		parsed, err := parser.ParseFile(fset, path, nil, parser.ParseComments)
-		if err != nil {
-			return err
-		}
 		rel, err := filepath.Rel(root, path)
 		if err != nil {
 			return err
 		}
-		pkg := strings.TrimPrefix(filepath.Dir(rel), "internal/")
-		test := strings.HasSuffix(path, "_test.go") || strings.HasPrefix(rel, "test/") || pkg == "sim" || strings.HasSuffix(pkg, "test")
-		files = append(files, file{rel, pkg, test, parsed, fset})
-		return nil
+		f, err := parse(rel, nil)
+		files = append(files, f)
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -74,198 +76,29 @@ func load(t *testing.T) []file {
 	return files
 }
 
-func floorOf(pkg string) int {
-	for i, floor := range floors {
-		if slices.Contains(floor.packages, pkg) {
-			return i
-		}
-	}
-	return -1
-}
-
-func TestImportsGoDownwardsOnly(t *testing.T) {
-	for _, f := range load(t) {
-		if f.test || !strings.HasPrefix(f.path, "internal/") {
-			continue
-		}
-		from := floorOf(f.pkg)
-		if from < 0 {
-			t.Errorf("%s: package %s stands on no floor; add it to floors in rules_test.go", f.path, f.pkg)
-			continue
-		}
-		for path, spec := range f.imports() {
-			to, ours := strings.CutPrefix(path, "argosy/internal/")
-			if !ours || to == f.pkg {
-				continue
-			}
-			if floorOf(to) >= from {
-				t.Errorf("%s: %s (floor %s) imports %s (floor %s): imports go downwards only",
-					f.at(spec), f.pkg, floors[from].name, to, floors[max(floorOf(to), 0)].name)
-			}
-		}
+// rules are the checks by what they demand.
+func rules() map[string]check {
+	return map[string]check{
+		"imports go downwards only":                     importsGoDownwards,
+		"every library has a door":                      librariesHaveADoor,
+		"every door is used, and a second has a reason": doorsAreUsed,
+		"pure packages touch nothing":                   pureTouchesNothing,
+		"nobody makes banned calls":                     nobodyMakesBannedCalls,
+		"tests wait in bubbles":                         testsWaitInBubbles,
+		"nobody spins":                                  nobodySpins,
+		"every package says what it is for":             packagesAreExplained,
+		"no init and no mutable package variables":      nothingIsGlobal,
+		"error texts say what was done":                 errorTextsSaySomething,
 	}
 }
 
-func TestEveryLibraryHasOneDoor(t *testing.T) {
-	for _, f := range load(t) {
-		for path, spec := range f.imports() {
-			first, _, _ := strings.Cut(path, "/")
-			if !strings.Contains(first, ".") || hasPrefix(everywhere, path) || f.test && hasPrefix(testLibraries, path) {
-				continue
+func TestTheRulesOfTheHouse(t *testing.T) {
+	files := load(t)
+	for name, find := range rules() {
+		t.Run(name, func(t *testing.T) {
+			for _, finding := range find(files) {
+				t.Error(finding)
 			}
-			if why := refusal(path, f.pkg); why != "" {
-				t.Errorf("%s: %s", f.at(spec), why)
-			}
-		}
-	}
-}
-
-func refusal(path, pkg string) string {
-	for _, door := range doors {
-		if !strings.HasPrefix(path, door.library) {
-			continue
-		}
-		if slices.Contains(door.packages, pkg) {
-			return ""
-		}
-		return path + " is for " + strings.Join(door.packages, ", ") + " only: " + door.reason
-	}
-	return path + " has no door: name the packages that may use it, and why, in rules_test.go"
-}
-
-func TestPurePackagesTouchNothing(t *testing.T) {
-	for _, f := range load(t) {
-		if f.test || !slices.Contains(purePackages, f.pkg) {
-			continue
-		}
-		for path, spec := range f.imports() {
-			if why, banned := pureBans[path]; banned {
-				t.Errorf("%s: pure package %s imports %s: %s", f.at(spec), f.pkg, path, why)
-			}
-		}
-		ast.Inspect(f.ast, func(n ast.Node) bool {
-			if _, isGo := n.(*ast.GoStmt); isGo {
-				t.Errorf("%s: pure package %s starts a goroutine", f.at(n), f.pkg)
-			}
-			if call := selector(n); call != "" {
-				if why, banned := pureBans[call]; banned {
-					t.Errorf("%s: pure package %s calls %s: %s", f.at(n), f.pkg, call, why)
-				}
-			}
-			return true
-		})
-	}
-}
-
-func TestNobodyMakesBannedCalls(t *testing.T) {
-	for _, f := range load(t) {
-		ast.Inspect(f.ast, func(n ast.Node) bool {
-			call := selector(n)
-			for _, ban := range bannedCalls {
-				if call == ban.call && !slices.Contains(ban.allowed, f.pkg) {
-					t.Errorf("%s: %s: %s", f.at(n), call, ban.reason)
-				}
-			}
-			return true
-		})
-	}
-}
-
-// selector returns "pkg.Name" if the node is such an expression.
-func selector(n ast.Node) string {
-	sel, ok := n.(*ast.SelectorExpr)
-	if !ok {
-		return ""
-	}
-	x, ok := sel.X.(*ast.Ident)
-	if !ok || x.Obj != nil { // a local variable, not a package
-		return ""
-	}
-	return x.Name + "." + sel.Sel.Name
-}
-
-func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
-	documented := map[string]bool{}
-	for _, f := range load(t) {
-		if strings.HasSuffix(f.path, "_test.go") {
-			continue
-		}
-		documented[f.pkg] = documented[f.pkg] || f.ast.Doc != nil
-	}
-	for pkg, ok := range documented {
-		if !ok {
-			t.Errorf("package %s has no package comment: a reader starts there", pkg)
-		}
-	}
-}
-
-func TestNoInitAndNoMutablePackageVariables(t *testing.T) {
-	for _, f := range load(t) {
-		if strings.HasSuffix(f.path, "_test.go") {
-			continue
-		}
-		for _, decl := range f.ast.Decls {
-			switch d := decl.(type) {
-			case *ast.FuncDecl:
-				if d.Name.Name == "init" && d.Recv == nil {
-					t.Errorf("%s: init runs before anyone asked for it; call it from where it is needed", f.at(d))
-				}
-			case *ast.GenDecl:
-				if d.Tok != token.VAR {
-					continue
-				}
-				for _, spec := range d.Specs {
-					checkVar(t, f, d, spec.(*ast.ValueSpec))
-				}
-			}
-		}
-	}
-}
-
-// checkVar accepts what cannot change: error sentinels, embedded files, and
-// checks that a type has the methods of an interface.
-func checkVar(t *testing.T, f file, decl *ast.GenDecl, spec *ast.ValueSpec) {
-	t.Helper()
-	embedded := decl.Doc != nil && strings.Contains(decl.Doc.List[len(decl.Doc.List)-1].Text, "//go:embed")
-	for i, name := range spec.Names {
-		sentinel := false
-		if i < len(spec.Values) {
-			call, isCall := spec.Values[i].(*ast.CallExpr)
-			sentinel = isCall && selector(call.Fun) == "errors.New"
-		}
-		if name.Name != "_" && !embedded && !sentinel {
-			t.Errorf("%s: package variable %s: hand state in, return tables from functions", f.at(name), name.Name)
-		}
-	}
-}
-
-func TestErrorTextsSayWhatWasDone(t *testing.T) {
-	for _, f := range load(t) {
-		if f.test {
-			continue
-		}
-		ast.Inspect(f.ast, func(n ast.Node) bool {
-			call, ok := n.(*ast.CallExpr)
-			if !ok {
-				return true
-			}
-			switch selector(call.Fun) {
-			case "fmt.Errorf", "errors.New", "cluster.Errorf":
-			default:
-				return true
-			}
-			for _, arg := range call.Args {
-				lit, ok := arg.(*ast.BasicLit)
-				if !ok || lit.Kind != token.STRING {
-					continue
-				}
-				text, _ := strconv.Unquote(lit.Value)
-				if hasPrefix(noise, strings.ToLower(text)) {
-					t.Errorf("%s: error text %q: say what was done and what went wrong, without the noise", f.at(lit), text)
-				}
-				break
-			}
-			return true
 		})
 	}
 }
@@ -289,8 +122,4 @@ func TestNoFileNamesAPathOfTheMachineItWasWrittenOn(t *testing.T) {
 			t.Errorf("%s names a path of this machine", f.path)
 		}
 	}
-}
-
-func hasPrefix(prefixes []string, s string) bool {
-	return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(s, p) })
 }

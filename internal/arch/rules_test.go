@@ -37,28 +37,34 @@ var pureBans = map[string]string{
 	"time.Now": "now is a parameter", "time.Since": "now is a parameter", "time.Until": "now is a parameter",
 }
 
-// doors are the third-party libraries and the only packages that may use each,
-// so that replacing one is the work of one package.
-var doors = []struct {
-	library  string
+// door is a third-party library and the package that may use it, so that
+// replacing the library is the work of one package.
+type door struct {
+	library  string // an import path, or the begin of some
 	packages []string
 	reason   string
-}{
-	{"go.etcd.io/etcd/client", []string{"store/etcdstore", "etcd"}, "store is the port"},
-	{"go.etcd.io/etcd/api", []string{"store/etcdstore", "etcd"}, "store is the port"},
-	{"go.etcd.io/etcd/server", []string{"etcd"}, "etcd lives in a process of its own"},
-	{"go.etcd.io/etcd/pkg", []string{"etcd"}, "only for etcd's feature gates"},
-	{"go.uber.org/zap", []string{"store/etcdstore", "etcd"}, "only because etcd logs with it; we log with slog"},
-	{"google.golang.org/grpc", []string{"store/etcdstore", "etcd"}, "only for etcd's error codes"},
-	{"github.com/godbus/dbus", []string{"systemd/bus"}, "systemd is the port"},
-	{"github.com/coreos/go-systemd", []string{"systemd/bus", "cli"}, "systemd is the port; the process verbs notify"},
-	{"github.com/vishvananda/", []string{"hostnet"}, "hostnet is the driver of links and namespaces"},
-	{"github.com/google/nftables", []string{"hostnet"}, "hostnet is the driver of links and namespaces"},
-	{"github.com/danielgtaylor/huma", []string{"api"}, "the API is described in one place"},
-	{"github.com/spf13/", []string{"cli"}, "commands are described in one place"},
-	{"golang.org/x/term", []string{"cmd/argosy", "cli"}, "only the command line has a terminal"},
-	{"github.com/creack/pty", []string{"cli", "lab"}, "only the command line has a terminal"},
-	{"sigs.k8s.io/yaml", []string{"cli"}, "YAML is an output format, nothing is stored in it"},
+	second   string // why there is more than one package, if there is
+}
+
+var doors = []door{
+	{library: "go.etcd.io/etcd/client", packages: []string{"store/etcdstore"}, reason: "store is the port"},
+	{library: "go.etcd.io/etcd/api", packages: []string{"store/etcdstore"}, reason: "store is the port"},
+	{library: "go.etcd.io/etcd/server", packages: []string{"etcd"}, reason: "etcd lives in a process of its own"},
+	{library: "go.etcd.io/etcd/pkg", packages: []string{"etcd"}, reason: "only for etcd's feature gates"},
+	{
+		library: "go.uber.org/zap", packages: []string{"store/etcdstore", "etcd"}, reason: "only because etcd logs with it; we log with slog",
+		second: "etcd's client and etcd's server each take a logger, and run in different processes",
+	},
+	{library: "github.com/godbus/dbus", packages: []string{"systemd/bus"}, reason: "systemd is the port"},
+	{library: "github.com/coreos/go-systemd", packages: []string{"cli"}, reason: "the process verbs tell systemd that they are ready; all else goes through the port"},
+	{library: "github.com/vishvananda/", packages: []string{"hostnet"}, reason: "hostnet is the driver of links and namespaces"},
+	{library: "github.com/danielgtaylor/huma", packages: []string{"api"}, reason: "the API is described in one place"},
+	{library: "github.com/spf13/", packages: []string{"cli"}, reason: "commands are described in one place"},
+	{
+		library: "golang.org/x/term", packages: []string{"cmd/argosy", "cli"}, reason: "only the command line has a terminal",
+		second: "main alone knows the true streams, and hands in what they are; cli sets the terminal to raw and back",
+	},
+	{library: "sigs.k8s.io/yaml", packages: []string{"cli"}, reason: "YAML is an output format, nothing is stored in it"},
 }
 
 // everywhere are the libraries that any package may use.
@@ -89,9 +95,20 @@ var bannedCalls = []struct {
 	{"fmt.Printf", nil, "output goes to a writer that was handed in"},
 	{"fmt.Println", nil, "output goes to a writer that was handed in"},
 	{"context.TODO", nil, "there is always a context to pass on"},
-	{"rand.Intn", nil, "randomness is seeded by the caller"},
+	{"math/rand.Intn", nil, "randomness is seeded by the caller"},
+	{"math/rand/v2.IntN", nil, "randomness is seeded by the caller"},
 }
 
 // noise are beginnings of error texts that say nothing: an error is a short
 // fragment of what was done, and why it went wrong.
 var noise = []string{"failed to ", "unable to ", "could not ", "cannot ", "error "}
+
+// realWaits are the test files, or folders of them, that let real time pass, between two looks at
+// something that no bubble can hold: what they wait for.
+var realWaits = map[string]string{
+	"internal/etcd/etcd_test.go":      "a real etcd, asked again until it answers or patience ends",
+	"internal/lab/labtest/labtest.go": "real nodes, looked at again until they are as wanted or a limit ends",
+	"test/lab/world_test.go":          "scripts say how much time passes, on real nodes",
+	"test/lab/remains_test.go":        "a real run of argosy lab up, to be killed half-way",
+	"test/bench":                      "measures real time, over spans that it prints",
+}

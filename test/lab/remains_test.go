@@ -1,6 +1,7 @@
 package lab_test
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"argosy/internal/cluster"
 	"argosy/internal/lab"
 	"argosy/internal/lab/labtest"
+	"argosy/internal/loop"
 )
 
 func TestALabLeavesNothingBehind(t *testing.T) {
@@ -120,8 +122,12 @@ func killUp(t *testing.T, l *lab.Lab, reached func(traces string) bool) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(time.Minute)
-	for !reached(strings.Join(traces(t, l), "\n")) && time.Now().Before(deadline) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for !reached(strings.Join(traces(t, l), "\n")) {
+		if loop.Sleep(ctx, time.Millisecond) != nil {
+			break // as far as it ever comes
+		}
 	}
 	_ = cmd.Process.Kill()
 	if err := cmd.Wait(); err == nil {
