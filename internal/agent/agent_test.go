@@ -536,13 +536,13 @@ func TestTheNodeReportsItself(t *testing.T) {
 		m.pass(time.Second)
 		m.a.SetProblems([]string{"disk is full"})
 		m.pass(time.Second)
-		last := m.hub.reports[len(m.hub.reports)-1]
+		last := m.hub.told()[len(m.hub.told())-1]
 		if last.Node != "n1" || last.Version != "test" || last.CPUs == 0 || last.Memory == 0 || len(last.Problems) != 1 {
 			t.Errorf("report %+v", last)
 		}
-		n := len(m.hub.reports)
+		n := len(m.hub.told())
 		m.pass(time.Hour)
-		if len(m.hub.reports) != n {
+		if len(m.hub.told()) != n {
 			t.Error("an unchanged report was sent again")
 		}
 	})
@@ -554,12 +554,12 @@ func TestWhatWasWrongBeforeTheSessionIsInTheFirstReport(t *testing.T) {
 		m.hub.delay = time.Second
 		m.start()
 		m.pass(500 * time.Millisecond)
-		if n := len(m.hub.reports); n != 0 {
+		if n := len(m.hub.told()); n != 0 {
 			t.Errorf("%d reports before there is a session", n)
 		}
 		m.pass(5 * time.Second)
-		if n := len(m.hub.reports); n != 1 || len(m.hub.reports[0].Problems) != 1 {
-			t.Errorf("reports %+v", m.hub.reports)
+		if n := len(m.hub.told()); n != 1 || len(m.hub.told()[0].Problems) != 1 {
+			t.Errorf("reports %+v", m.hub.told())
 		}
 	})
 }

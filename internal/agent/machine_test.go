@@ -116,6 +116,13 @@ func (h *hub) lost() error {
 	return nil
 }
 
+// told returns the reports so far.
+func (h *hub) told() []cluster.Report {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.reports)
+}
+
 func (h *hub) Report(_ context.Context, r cluster.Report) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -75,8 +76,16 @@ func TestWakesDuringARoundLeadToOneMoreRound(t *testing.T) {
 func TestFailureIsRetriedWithGrowingBackoffThatAWakeDoesNotDefeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
+		var mu sync.Mutex
 		var at []time.Duration
+		rounds := func() int {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(at)
+		}
 		l := loop.New("test", slog.New(slog.DiscardHandler), func(context.Context) (time.Duration, error) {
+			mu.Lock()
+			defer mu.Unlock()
 			at = append(at, time.Since(start))
 			if len(at) <= 8 {
 				return 0, errors.New("broken")
@@ -86,8 +95,8 @@ func TestFailureIsRetriedWithGrowingBackoffThatAWakeDoesNotDefeat(t *testing.T) 
 		stop := run(t, l)
 		l.Wake()
 		synctest.Wait()
-		if len(at) != 1 {
-			t.Errorf("%d rounds right after a failure and a wake, want 1", len(at))
+		if n := rounds(); n != 1 {
+			t.Errorf("%d rounds right after a failure and a wake, want 1", n)
 		}
 		advance(t, time.Second)
 		if h := l.Health(); h.Err == nil || h.Failures < 3 {
