@@ -49,6 +49,8 @@ test: ## every test, the ones on real lab nodes included (root)
 unit: ## the tests that need neither root nor nodes
 	$(GO) test ./internal/... ./cmd/... ./test/mutants ./test/tools
 
+# Not in `make test`: building the linters costs eleven minutes of a core on a
+# machine that never did, and the race detector wants a C compiler.
 check: lint ## what must hold before a commit: linters, vet, race detector
 	$(GO) vet ./...
 	$(GO) test -race -shuffle=on ./internal/... ./cmd/... ./test/mutants ./test/tools

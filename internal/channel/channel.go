@@ -67,6 +67,7 @@ type Conn struct {
 	turn  chan struct{}
 	out   io.Writer
 	flush func() error
+	ended bool // out must not be touched any more; whoever has the turn may look
 }
 
 // NewConn makes an end of a stream. flush is called after each frame; nil means
@@ -81,13 +82,21 @@ func NewConn(in io.Reader, out io.Writer, flush func() error) *Conn {
 const headerLen = 5
 
 // Send sends a frame.
-func (c *Conn) Send(kind Kind, payload []byte) error {
+func (c *Conn) Send(kind Kind, payload []byte) error { return c.send(kind, payload, false) }
+
+// send sends a frame. After the last one nobody sends any more: what a handler
+// writes to must not be touched once it has returned.
+func (c *Conn) send(kind Kind, payload []byte, last bool) error {
 	frame := make([]byte, headerLen, headerLen+len(payload))
 	frame[0] = byte(kind)
 	binary.BigEndian.PutUint32(frame[1:], uint32(len(payload))) //nolint:gosec // at most FrameMax
 	frame = append(frame, payload...)
 	c.turn <- struct{}{}
 	defer func() { <-c.turn }()
+	if c.ended {
+		return errGone
+	}
+	c.ended = last
 	if _, err := c.out.Write(frame); err != nil {
 		return err
 	}
@@ -95,12 +104,14 @@ func (c *Conn) Send(kind Kind, payload []byte) error {
 }
 
 // SendJSON sends a frame that carries a value.
-func (c *Conn) SendJSON(kind Kind, value any) error {
+func (c *Conn) SendJSON(kind Kind, value any) error { return c.sendJSON(kind, value, false) }
+
+func (c *Conn) sendJSON(kind Kind, value any, last bool) error {
 	text, err := json.Marshal(value)
 	if err != nil {
 		return err
 	}
-	return c.Send(kind, text)
+	return c.send(kind, text, last)
 }
 
 // Receive returns the next frame; io.EOF if the other end has ended the stream

@@ -310,6 +310,44 @@ func TestAnEndThatIsSilentIsGivenUp(t *testing.T) {
 	})
 }
 
+// What Serve writes to belongs to its caller again when it returns: neither a
+// sign of life nor the hurry of a hang-up may come late.
+func TestNothingOfAChannelOutlivesServe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLine()
+		p := start(func(p *program) int { <-p.killed; return 0 })
+		l.cut()
+		hurried := false
+		_, err := channel.Serve(t.Context(), l.far, p, func() error { return nil }, func() {
+			_ = loop.Sleep(context.Background(), time.Minute)
+			hurried = true
+		})
+		if err == nil || !hurried {
+			t.Errorf("%v; hurry has ended: %t", err, hurried)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		l := newLine()
+		go func() {
+			for {
+				if _, _, err := l.near.Receive(); err != nil {
+					return
+				}
+			}
+		}()
+		p := start(func(*program) int { _ = loop.Sleep(context.Background(), 6*time.Second); return 0 })
+		asking := func() error { return loop.Sleep(context.Background(), 10*time.Second) } // from the fifth second on
+		if code, err := channel.Serve(t.Context(), l.far, p, asking, func() {}); code != 0 || err != nil {
+			t.Errorf("%d %v", code, err)
+		}
+		if err := l.far.Send(channel.Alive, nil); err == nil {
+			t.Error("a frame was sent after the last one")
+		}
+		l.cut()
+		_ = loop.Sleep(t.Context(), 20*time.Second) // beat finds out
+	})
+}
+
 // slow takes half a minute for what it takes.
 type slow struct{ io.Writer }
 

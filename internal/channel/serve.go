@@ -39,7 +39,8 @@ var errGone = errors.New("the other end hung up")
 // silent, or still returns an error, which is asked now and then: then the
 // process is killed. still is the right to go on. hurry is called when nothing
 // must block any more that still writes to the other end. Serve returns the exit
-// code, or why the process was killed; both ends of the stream are free then.
+// code, or why the process was killed; nothing is written, and hurry is not called,
+// after that.
 func Serve(ctx context.Context, c *Conn, p Process, still func() error, hurry func()) (int, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -72,17 +73,17 @@ func Serve(ctx context.Context, c *Conn, p Process, still func() error, hurry fu
 	select {
 	case e := <-ended:
 		if e.err != nil {
-			_ = c.SendJSON(Failed, problem(e.err)) // it may be gone
+			_ = c.sendJSON(Failed, problem(e.err), true) // it may be gone
 			return 0, e.err
 		}
-		_ = c.SendJSON(Exit, wire.TerminalExit{Code: e.code})
+		_ = c.sendJSON(Exit, wire.TerminalExit{Code: e.code}, true)
 		return e.code, nil
 	case <-ctx.Done():
 	}
 	why := context.Cause(ctx)
 	p.Kill()
 	<-ended
-	_ = c.SendJSON(Failed, problem(why))
+	_ = c.sendJSON(Failed, problem(why), true)
 	return 0, why
 }
 
