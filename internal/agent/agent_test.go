@@ -404,12 +404,14 @@ func TestARestlessUnitIsReportedNowAndThen(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *machine) {
 		m.start()
 		m.hub.assign("calm.service", daemon)
-		m.hub.assign("flap.service", "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/false\nRestart=always\nRestartSec=50ms\n")
+		// Each of its states lasts for many of the agent's looks, so that none is
+		// missed, and none in step with them.
+		m.hub.assign("flap.service", "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/sleep 0.37\nRestart=always\nRestartSec=230ms\n")
 		m.pass(30 * time.Second)
 		before := m.hub.reported()
 		m.pass(time.Minute)
 		if n := m.hub.reported() - before; n < 20 || n > 40 {
-			t.Errorf("%d updates in a minute of a unit that restarts 20 times a second", n)
+			t.Errorf("%d updates in a minute of a unit with 200 statuses", n)
 		}
 		m.hub.assign("flap.service", daemon)
 		m.pass(5 * time.Second)
@@ -420,6 +422,23 @@ func TestARestlessUnitIsReportedNowAndThen(t *testing.T) {
 		m.pass(time.Second)
 		if s := m.status("other.service"); s.Active != "active" {
 			t.Errorf("another's status is late: %+v", s)
+		}
+	})
+}
+
+// The last thing that a restless unit does is held back like what went before,
+// and nothing that happens later brings it along.
+func TestWhatIsHeldBackIsToldInTime(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.start()
+		m.hub.assign("flap.service", "[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=12\n[Service]\nExecStart=/bin/sleep 0.13\nRestart=always\nRestartSec=110ms\n")
+		m.pass(3 * time.Second)
+		if s := m.status("flap.service"); s.Active == "failed" {
+			t.Fatalf("nothing was held back: %+v", s)
+		}
+		m.pass(2 * time.Second)
+		if s := m.status("flap.service"); s.Active != "failed" || s.Log == nil {
+			t.Errorf("the failure is not told: %+v", s)
 		}
 	})
 }

@@ -33,13 +33,14 @@ func (r restless) wait(name cluster.UnitName, now time.Time) time.Duration {
 	return 0
 }
 
-// published notes that a unit's status was.
+// published notes that a unit's status was. What is sent although it should
+// have waited, in a full update, does not make it wait for longer.
 func (r restless) published(name cluster.UnitName, now time.Time) {
 	a := r.refilled(name, now)
 	if a.used == 0 {
 		a.at = now
 	}
-	a.used++
+	a.used = min(a.used+1, statusBurst)
 	r[name] = a
 }
 

@@ -141,7 +141,9 @@ func (p *publisher) take(now time.Time) (update wire.StatusUpdate, due bool, aga
 	for _, name := range names {
 		s, here := p.now[name]
 		if wait := p.often.wait(name, now); here && wait > 0 && !p.full {
-			again = min(again, wait)
+			if again == loop.Never || wait < again {
+				again = wait
+			}
 			continue
 		}
 		delete(p.changed, name)
