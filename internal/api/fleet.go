@@ -53,7 +53,7 @@ func (f fleetOps) Units(_ context.Context, after cluster.UnitName, most int) ([]
 	if found {
 		first++
 	}
-	v := newViews(state, f.Health)
+	v := f.views(state)
 	var list []wire.UnitView
 	for _, u := range state.Units[first:min(first+most, len(state.Units))] {
 		list = append(list, v.unit(u))
@@ -86,14 +86,16 @@ func (f fleetOps) Statuses(_ context.Context, q fleetv1.StatusQuery) ([]cluster.
 	if found {
 		first++
 	}
-	v := newViews(state, f.Health)
+	v := f.views(state)
 	var list []cluster.Status
 	for _, s := range all[first:] {
 		if len(list) == q.Most {
 			break
 		}
-		// What is said of an earlier unit of the name is not said of this one.
-		if u, stored := findUnit(state, s.Unit); stored && u.UID != s.UID || q.Node != "" && s.Node != q.Node {
+		// What is said of an earlier unit of the name is not said of this one,
+		// and what a node said that is lost went away with it, as in fleet.
+		u, stored := findUnit(state, s.Unit)
+		if stored && u.UID != s.UID || q.Node != "" && s.Node != q.Node || v.away(s.Node) {
 			continue
 		}
 		list = append(list, v.current(s))
@@ -107,7 +109,7 @@ func (f fleetOps) Nodes(context.Context) ([]wire.NodeView, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newViews(state, f.Health).nodes(), nil
+	return f.views(state).nodes(), nil
 }
 
 // Submit implements fleetv1.Operations.

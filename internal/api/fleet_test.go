@@ -302,6 +302,58 @@ func TestFleetsAPIIsOnUnixSocketsOfServersOnly(t *testing.T) {
 	}
 }
 
+// A text that cannot be read was stored by somebody else; all other units are
+// listed all the same.
+func TestATextThatCannotBeReadHidesNoOtherUnit(t *testing.T) {
+	b := fleetBench(t)
+	b.put(store.PutUnit(cluster.Unit{Name: "0-bad.service", UID: "u-0", Desired: cluster.Loaded, Text: "[Service\nnonsense"}))
+	status, body := fleetCall(t, b.server.Local(), "GET /fleet/v1/units", "")
+	if want := `{"units":[{"name":"0-bad.service","options":[],"desiredState":"loaded","currentState":"inactive"},{"name":"a.service",`; status != 200 || !strings.HasPrefix(body, want) {
+		t.Errorf("%d %s", status, body)
+	}
+	status, body = fleetCall(t, b.server.Local(), "GET /fleet/v1/units/0-bad.service", "")
+	if says := fleetError(t, status, body); status != 500 || !strings.Contains(says, "the stored text of 0-bad.service") {
+		t.Errorf("%d %s", status, says)
+	}
+}
+
+func TestAPutIsOfJSON(t *testing.T) {
+	for media, want := range map[string]int{
+		"": 415, "text/plain": 415, "application/x-www-form-urlencoded": 415, "application/json; charset": 415,
+		"application/json": 204, "Application/JSON; charset=utf-8": 204,
+	} {
+		b := fleetBench(t)
+		r := httptest.NewRequestWithContext(t.Context(), "PUT", "/fleet/v1/units/a.service", strings.NewReader(`{"desiredState":"inactive"}`))
+		if media != "" {
+			r.Header.Set("Content-Type", media)
+		}
+		w := httptest.NewRecorder()
+		b.server.Local().ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("%q: %d %s", media, w.Code, w.Body)
+		}
+		if w.Code == 415 && fleetError(t, 415, w.Body.String()) != "the Content-Type must be application/json" {
+			t.Errorf("%q: %s", media, w.Body)
+		}
+		if changed := b.units()["a.service"].Desired == cluster.Inactive; changed != (want == 204) {
+			t.Errorf("%q: changed is %t", media, changed)
+		}
+	}
+}
+
+func TestAGlobalUnitIsSaidToBeOneWhateverIsWanted(t *testing.T) {
+	b := newBench(t)
+	for _, desired := range []cluster.Desired{cluster.Inactive, cluster.Loaded, cluster.Launched} {
+		text := hello + "[X-Fleet]\nGlobal=true\n"
+		b.put(store.PutUnit(cluster.Unit{Name: "every.service", UID: "u", Text: text, Hash: cluster.HashText(text), Desired: desired}),
+			store.PutUnit(cluster.Unit{Name: "one.service", UID: "v", Text: hello, Hash: cluster.HashText(hello), Desired: desired}))
+		var list wire.List[wire.UnitView]
+		if p := b.call("GET", wire.PathUnits, nil, &list); p != nil || len(list.Items) != 2 || !list.Items[0].Global || list.Items[1].Global {
+			t.Errorf("%s: %+v %+v", desired, p, list.Items)
+		}
+	}
+}
+
 func TestAMachineThatIsLostIsNotListedThroughFleetsAPI(t *testing.T) {
 	b := fleetBench(t)
 	b.server.Health = func(id cluster.NodeID) cluster.Health {
@@ -311,6 +363,16 @@ func TestAMachineThatIsLostIsNotListedThroughFleetsAPI(t *testing.T) {
 		return cluster.Ready
 	}
 	if _, body := fleetCall(t, b.server.Local(), "GET /fleet/v1/machines", ""); strings.Contains(body, string(there)) || !strings.Contains(body, string(here)) {
+		t.Error(body)
+	}
+	// What it last said is gone with it.
+	if _, body := fleetCall(t, b.server.Local(), "GET /fleet/v1/state", ""); strings.TrimSpace(body) != `{"states":[]}` {
+		t.Error(body)
+	}
+	if status, body := fleetCall(t, b.server.Local(), "GET /fleet/v1/state/a.service", ""); status != 404 {
+		t.Error(status, body)
+	}
+	if _, body := fleetCall(t, b.server.Local(), "GET /fleet/v1/units/a.service", ""); !strings.Contains(body, `"currentState":"inactive"`) {
 		t.Error(body)
 	}
 }

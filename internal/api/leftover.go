@@ -22,9 +22,13 @@ func (v views) shown() []wire.UnitView {
 			list = append(list, wire.UnitView{Unit: cluster.Unit{Name: s.Unit, UID: s.UID, Hash: s.Hash}})
 		}
 		view := &list[len(list)-1]
+		s = v.current(s)
 		view.Statuses = append(view.Statuses, s)
 		view.State = stateOf(*view)
 		view.Problem = "it was destroyed, and " + v.name(s.Node) + " still has it"
+		if s.Active == cluster.ActiveUnknown {
+			view.Problem = "it was destroyed, but " + s.Problem
+		}
 	}
 	slices.SortFunc(list, func(a, b wire.UnitView) int { return cmp.Compare(a.Name, b.Name) })
 	return list

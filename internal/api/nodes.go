@@ -28,7 +28,7 @@ func (s *Server) listNodes(ctx context.Context, _ *struct{}) (*body[wire.List[wi
 	}
 	stale, age := s.freshness(ctx)
 	return &body[wire.List[wire.NodeView]]{wire.List[wire.NodeView]{
-		Revision: state.Revision, Stale: stale, Age: age, Items: s.withUsage(state, newViews(state, s.Health).nodes()),
+		Revision: state.Revision, Stale: stale, Age: age, Items: s.withUsage(state, s.views(state).nodes()),
 	}}, nil
 }
 
@@ -37,7 +37,7 @@ func (s *Server) getNode(_ context.Context, in *nodeInput) (*body[wire.NodeView]
 	if err != nil {
 		return nil, problemOf(err)
 	}
-	for _, view := range s.withUsage(state, newViews(state, s.Health).nodes()) {
+	for _, view := range s.withUsage(state, s.views(state).nodes()) {
 		if view.ID == in.ID {
 			return &body[wire.NodeView]{view}, nil
 		}

@@ -38,7 +38,7 @@ func (s *Server) status(ctx context.Context, _ *struct{}) (*body[wire.Status], e
 		page.Problems = append(page.Problems, "etcd: "+view.err.Error())
 	}
 	if state := s.Mirror.State(); state != nil {
-		summarize(&page, state, newViews(state, s.Health))
+		summarize(&page, state, s.views(state))
 	}
 	if page.Stale, page.Age = s.freshness(ctx); page.Stale {
 		page.Problems = append(page.Problems, fmt.Sprintf("what is shown is %.0f s old", page.Age))

@@ -131,7 +131,7 @@ func (s *Server) openTerminal(w http.ResponseWriter, r *http.Request) {
 func (s *Server) who(ctx context.Context) string {
 	caller := callerOf(ctx)
 	if state := s.Mirror.State(); state != nil {
-		return caller.String() + " through " + newViews(state, s.Health).name(s.Self)
+		return caller.String() + " through " + s.views(state).name(s.Self)
 	}
 	return caller.String() + " through " + s.Self.Short()
 }

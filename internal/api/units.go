@@ -31,7 +31,7 @@ func (s *Server) listUnits(ctx context.Context, _ *struct{}) (*body[wire.List[wi
 	}
 	stale, age := s.freshness(ctx)
 	return &body[wire.List[wire.UnitView]]{wire.List[wire.UnitView]{
-		Revision: state.Revision, Stale: stale, Age: age, Items: newViews(state, s.Health).shown(),
+		Revision: state.Revision, Stale: stale, Age: age, Items: s.views(state).shown(),
 	}}, nil
 }
 
@@ -48,7 +48,7 @@ func (s *Server) getUnit(_ context.Context, in *nameInput) (*body[wire.UnitView]
 	if !ok {
 		return nil, problemOf(noUnit(in.Name))
 	}
-	return &body[wire.UnitView]{newViews(state, s.Health).unit(u)}, nil
+	return &body[wire.UnitView]{s.views(state).unit(u)}, nil
 }
 
 func noUnit(name cluster.UnitName) error {

@@ -16,10 +16,25 @@ type views struct {
 	health func(cluster.NodeID) cluster.Health
 	names  map[cluster.NodeID]string
 	boots  map[cluster.NodeID]string
+	// global reports whether a unit asks to be on every node; nil: none is said to.
+	global func(cluster.Unit) bool
+}
+
+// views derives them with what this server knows.
+func (s *Server) views(state *cluster.State) views {
+	v := newViews(state, s.Health)
+	v.global = func(u cluster.Unit) bool {
+		spec, err := s.specs.Of(u)
+		return err == nil && spec.Global
+	}
+	return v
 }
 
 func newViews(state *cluster.State, health func(cluster.NodeID) cluster.Health) views {
-	v := views{state, health, make(map[cluster.NodeID]string, len(state.Nodes)), make(map[cluster.NodeID]string, len(state.Nodes))}
+	v := views{
+		state: state, health: health,
+		names: make(map[cluster.NodeID]string, len(state.Nodes)), boots: make(map[cluster.NodeID]string, len(state.Nodes)),
+	}
 	for _, n := range state.Nodes {
 		v.names[n.Node.ID], v.boots[n.Node.ID] = n.Node.Name, n.Session.BootID
 	}
@@ -31,7 +46,7 @@ func (v views) name(id cluster.NodeID) string { return cmp.Or(v.names[id], id.Sh
 
 // unit returns the view of one unit, with its text.
 func (v views) unit(u cluster.Unit) wire.UnitView {
-	view := wire.UnitView{Unit: u}
+	view := wire.UnitView{Unit: u, Global: v.global != nil && v.global(u)}
 	if p, ok := findPlacement(v.state, u.Name); ok && p.UID == u.UID {
 		view.Placement = &p
 	}
@@ -45,16 +60,45 @@ func (v views) unit(u cluster.Unit) wire.UnitView {
 	return view
 }
 
-// current returns a status, or, if its node has booted since, one that says
-// nothing: what ran before the boot does not.
+// current returns a status as far as it is true now. If its node has booted
+// since, it says nothing: what ran before the boot does not. If its node is lost
+// or dead, the last word of its systemd need not be so any more.
 func (v views) current(s cluster.Status) cluster.Status {
-	if boot := v.boots[s.Node]; s.BootID == boot || s.BootID == "" || boot == "" {
+	if boot := v.boots[s.Node]; s.BootID != boot && s.BootID != "" && boot != "" {
+		s = cluster.Status{
+			Unit: s.Unit, Node: s.Node, UID: s.UID, BootID: s.BootID, Since: s.Since, Revision: s.Revision,
+			Problem: "not heard of since the boot",
+		}
+	}
+	if !v.away(s.Node) {
 		return s
 	}
 	return cluster.Status{
-		Unit: s.Unit, Node: s.Node, UID: s.UID, BootID: s.BootID, Since: s.Since, Revision: s.Revision,
-		Problem: "not heard of since the boot",
+		Unit: s.Unit, Node: s.Node, UID: s.UID, Hash: s.Hash, Epoch: s.Epoch, BootID: s.BootID, Revision: s.Revision,
+		Active: cluster.ActiveUnknown, Problem: v.unheard(s.Node) + "; " + lastWord(s),
 	}
+}
+
+// away reports whether a node is lost or dead: what it last said is history.
+func (v views) away(id cluster.NodeID) bool { return v.health(id).Away() }
+
+// unheard says of a node that it is away.
+func (v views) unheard(id cluster.NodeID) string {
+	return fmt.Sprintf("%s is %s", v.name(id), v.health(id))
+}
+
+// lastWord says what a node that is away last said of a unit. It may be only
+// cut off, and then what ran there goes on.
+func lastWord(s cluster.Status) string {
+	switch s.Active {
+	case "":
+		return s.Problem
+	case "failed":
+		return "last seen failed (" + s.Failure() + ")"
+	case "inactive":
+		return "last seen inactive"
+	}
+	return fmt.Sprintf("last seen %s (%s), and may still run there", s.Active, s.Sub)
 }
 
 // units returns the views of all units, without their texts.
@@ -70,12 +114,14 @@ func (v views) units() []wire.UnitView {
 
 // stateOf sums up what the nodes observed in fleet's words: launched if
 // systemd was seen to have started the unit, loaded if some systemd has it,
-// inactive otherwise. What the user wants does not enter into it.
+// inactive otherwise. What the user wants does not enter into it, nor does what
+// is not known.
 func stateOf(view wire.UnitView) cluster.Desired {
 	state := cluster.Inactive
 	for _, s := range view.Statuses {
 		switch {
-		case s.Active != "inactive" && s.Active != "":
+		case s.Active == "" || s.Active == cluster.ActiveUnknown:
+		case s.Active != "inactive":
 			return cluster.Launched
 		case s.Load == "loaded" && s.Result != "" && view.Desired == cluster.Launched:
 			state = cluster.Launched // ran and ended
@@ -97,13 +143,15 @@ func (v views) problem(view wire.UnitView) string {
 	var problems []string
 	if view.Placement != nil {
 		for _, id := range view.Placement.Nodes {
-			if h := v.health(id); h == cluster.Lost || h == cluster.Dead {
-				problems = append(problems, fmt.Sprintf("%s is %s: what is shown is what it last said", v.name(id), h))
+			if v.away(id) && !slices.ContainsFunc(view.Statuses, func(s cluster.Status) bool { return s.Node == id }) {
+				problems = append(problems, v.unheard(id))
 			}
 		}
 	}
 	for _, s := range view.Statuses {
-		if text := statusProblem(s); text != "" {
+		if s.Active == cluster.ActiveUnknown {
+			problems = append(problems, s.Problem) // it names the node
+		} else if text := statusProblem(s); text != "" {
 			problems = append(problems, text+" on "+v.name(s.Node))
 		}
 	}

@@ -3,6 +3,7 @@ package api
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"argosy/internal/api/wire"
 	"argosy/internal/cluster"
@@ -76,6 +77,63 @@ func TestWhatWasSeenBeforeABootIsNotShown(t *testing.T) {
 	}
 }
 
+// The last word of a node that is lost or dead may not be so any more, and the
+// unit may not be gone either.
+func TestWhatALostNodeLastSaidIsNotShownAsTrue(t *testing.T) {
+	seen := func(active, sub string) cluster.Status {
+		return cluster.Status{
+			Unit: "a.service", Node: "n2", UID: "1", BootID: "first", Load: "loaded", Active: active, Sub: sub, MainPID: 7, Since: time.Unix(1000, 0),
+		}
+	}
+	failed := seen("failed", "failed")
+	failed.Result, failed.ExitCode = "exit-code", 7
+	for _, tt := range []struct {
+		name   string
+		health cluster.Health
+		boot   string
+		status cluster.Status
+		active string
+		state  cluster.Desired
+		reason string
+	}{
+		{"a node that is ready is believed", cluster.Ready, "first", seen("active", "running"), "active", cluster.Launched, ""},
+		{"so is one that no server has timed yet", "", "first", seen("active", "running"), "active", cluster.Launched, ""},
+		{"what ran on a lost node may still run", cluster.Lost, "first", seen("active", "running"), "unknown", cluster.Inactive, "node-2 is lost; last seen active (running), and may still run there"},
+		{"and on a dead one", cluster.Dead, "first", seen("activating", "start-pre"), "unknown", cluster.Inactive, "node-2 is dead; last seen activating (start-pre), and may still run there"},
+		{"what did not run there may run now", cluster.Lost, "first", seen("inactive", "dead"), "unknown", cluster.Inactive, "node-2 is lost; last seen inactive"},
+		{"what failed there may have been started again", cluster.Lost, "first", failed, "unknown", cluster.Inactive, "node-2 is lost; last seen failed (exit code 7)"},
+		{"what ran before its boot does not run", cluster.Lost, "second", seen("active", "running"), "unknown", cluster.Inactive, "node-2 is lost; not heard of since the boot"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			state := &cluster.State{
+				Nodes:      []cluster.NodeState{{Node: cluster.Node{ID: "n2", Name: "node-2"}, Session: cluster.Session{BootID: tt.boot}}},
+				Units:      []cluster.Unit{{Name: "a.service", UID: "1", Desired: cluster.Launched}},
+				Placements: []cluster.Placement{{Unit: "a.service", UID: "1", Nodes: []cluster.NodeID{"n2"}}},
+				Statuses:   []cluster.Status{tt.status},
+			}
+			v := newViews(state, func(cluster.NodeID) cluster.Health { return tt.health })
+			view := v.unit(state.Units[0])
+			got := view.Statuses[0]
+			if got.Active != tt.active || view.State != tt.state || view.Problem != tt.reason {
+				t.Errorf("shown as %+v, %s, problem %q", got, view.State, view.Problem)
+			}
+			if tt.active != "active" && (got.Load != "" || got.Sub != "" || got.MainPID != 0 || !got.Since.IsZero() || got.Result != "" || got.Problem != tt.reason) {
+				t.Errorf("more is shown than is known: %+v", got)
+			}
+			page := wire.Status{}
+			countUnits(&page, v)
+			if counted := page.UnitsActive == 1; counted != (tt.active == "active") || page.UnitsFailed != 0 {
+				t.Errorf("counted as %d active, %d failed", page.UnitsActive, page.UnitsFailed)
+			}
+			state.Units = nil
+			left := v.shown()[0]
+			if tt.active == "unknown" && (left.Problem != "it was destroyed, but "+tt.reason || left.State != tt.state) {
+				t.Errorf("destroyed, it is shown as %s, problem %q", left.State, left.Problem)
+			}
+		})
+	}
+}
+
 func TestAProblemIsTheOneThingToKnow(t *testing.T) {
 	health := func(id cluster.NodeID) cluster.Health {
 		if id == "gone" {
@@ -92,7 +150,7 @@ func TestAProblemIsTheOneThingToKnow(t *testing.T) {
 	}{
 		{"all is well", cluster.Placement{Nodes: []cluster.NodeID{"n1"}}, nil, ""},
 		{"pending", cluster.Placement{Reason: "0 of 3 nodes: 3 lack gpu=yes"}, nil, "0 of 3 nodes: 3 lack gpu=yes"},
-		{"on a lost node", cluster.Placement{Nodes: []cluster.NodeID{"gone"}}, nil, "node-2 is lost: what is shown is what it last said"},
+		{"on a lost node", cluster.Placement{Nodes: []cluster.NodeID{"gone"}}, nil, "node-2 is lost"},
 		{
 			"failed", cluster.Placement{Nodes: []cluster.NodeID{"n1"}},
 			[]cluster.Status{{Node: "n1", Active: "failed", Result: "exit-code", ExitCode: 7}}, "failed (exit code 7) on node-1",

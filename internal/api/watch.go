@@ -71,7 +71,7 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out := newStreamWriter(w)
-	last := newViews(state, s.Health)
+	last := s.views(state)
 	units, nodes := last.shown(), last.nodes()
 	if err := out.send(wire.Change{Revision: state.Revision, Full: true, Units: units, Nodes: nodes}); err != nil {
 		return
@@ -89,7 +89,7 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 			change.Revision = rev
 		}
 		// Without a new snapshot the health of nodes may still have changed.
-		v := newViews(s.Mirror.State(), s.Health)
+		v := s.views(s.Mirror.State())
 		change.Units, change.GoneUnits, units = diff(units, v.shown(), func(u wire.UnitView) cluster.UnitName { return u.Name })
 		change.Nodes, change.GoneNodes, nodes = diff(nodes, v.nodes(), func(n wire.NodeView) cluster.NodeID { return n.ID })
 		if len(change.Units)+len(change.GoneUnits)+len(change.Nodes)+len(change.GoneNodes) == 0 && time.Since(sent) < streamAlive {

@@ -113,6 +113,20 @@ idle.service   HASHHAS  inactive  inactive  -
 web@1.service  HASHHAS  launched  launched  -
 `,
 		},
+		"a global unit that is nowhere is a global one": {
+			line: "fleetctl list-unit-files --fields unit,dstate,target,global idle2",
+			want: `
+UNIT           DSTATE    TARGET  GLOBAL
+idle2.service  inactive  global  true
+`,
+		},
+		"argosy says so too": {
+			line: "argosy list-unit-files --fields unit,dstate,target idle2",
+			want: `
+UNIT           DSTATE    TARGET
+idle2.service  inactive  global
+`,
+		},
 		"the description of a unit is in its text": {
 			line: "fleetctl list-unit-files --fields unit,global,desc hello every",
 			want: `
@@ -374,6 +388,29 @@ web@1.service - Hello
 `}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(result{})); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// Of a unit on a node that is lost nothing is known, and nobody is told otherwise.
+func TestAUnitOnALostNode(t *testing.T) {
+	const problem = "node-2 is lost; last seen active (running), and may still run there"
+	view := placedOn(hello(cluster.Launched), 2)
+	view.Statuses = []cluster.Status{{Unit: view.Name, Node: nodeID(2), UID: view.UID, Hash: view.Hash, Active: cluster.ActiveUnknown, Problem: problem}}
+	view.State, view.Problem = cluster.Inactive, problem
+	f := &fake{units: units(view), nodes: threeNodes()}
+	f.nodes[1].Health = cluster.Lost
+	if got := run(t, f, "argosy list-units --no-legend"); got.out != "hello.service  node-2  unknown  -  "+problem+"\n" {
+		t.Errorf("list-units: %+v", got)
+	}
+	got := run(t, f, "argosy status -n 0 hello")
+	if got.code != statusInactive || !strings.Contains(got.out, "   Active: unknown on node-2\n  Problem: "+problem+"\n") {
+		t.Errorf("status: %d\n%s", got.code, got.out)
+	}
+	if got := run(t, f, "fleetctl list-machines --no-legend --fields machine"); got.out != "00000001...\n00000003...\n" {
+		t.Errorf("fleetctl list-machines: %s", got.out)
+	}
+	if got := run(t, f, "argosy list-machines --no-legend --fields node,health"); got.out != "node-1  ready\nnode-2  lost\nnode-3  ready\n" {
+		t.Errorf("argosy list-machines: %s", got.out)
 	}
 }
 

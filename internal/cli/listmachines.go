@@ -73,6 +73,9 @@ func nodeListing(a *app) listing[wire.NodeView] {
 		fetch: func(ctx context.Context, b Backend) (any, []wire.NodeView, error) {
 			list, err := b.Nodes(ctx)
 			a.noteStale(list.Stale, list.Age)
+			if a.fleet() {
+				list.Items = slices.DeleteFunc(slices.Clone(list.Items), lostNode)
+			}
 			return list, list.Items, err
 		},
 		change: func(change wire.Change) (any, []wire.NodeView) {
@@ -80,6 +83,9 @@ func nodeListing(a *app) listing[wire.NodeView] {
 				return nil, nil
 			}
 			change.Units, change.GoneUnits = nil, nil
+			if a.fleet() {
+				change = withoutLost(change)
+			}
 			rows := slices.Clone(change.Nodes)
 			for _, id := range change.GoneNodes {
 				gone := wire.NodeView{Health: "gone"}
@@ -89,6 +95,22 @@ func nodeListing(a *app) listing[wire.NodeView] {
 			return change, rows
 		},
 	}
+}
+
+// lostNode reports whether fleet would have dropped a node: fleetctl listed the
+// machines that it heard of.
+func lostNode(n wire.NodeView) bool { return n.Health.Away() }
+
+// withoutLost makes a change of nodes that are lost one of nodes that are gone.
+func withoutLost(change wire.Change) wire.Change {
+	gone := slices.Clone(change.GoneNodes)
+	for _, n := range change.Nodes {
+		if lostNode(n) {
+			gone = append(gone, n.ID)
+		}
+	}
+	change.Nodes, change.GoneNodes = slices.DeleteFunc(slices.Clone(change.Nodes), lostNode), gone
+	return change
 }
 
 // machineID is a node's ID as fleetctl printed it.

@@ -141,10 +141,10 @@ func description(text string) string {
 func targetText(r fileRow) string {
 	p := r.unit.Placement
 	switch {
+	case isGlobal(r):
+		return "global"
 	case p == nil || p.Pending():
 		return ""
-	case p.Global:
-		return "global"
 	}
 	var names []string
 	for _, id := range p.Nodes {
@@ -161,11 +161,9 @@ func targetText(r fileRow) string {
 func fleetTarget(r fileRow, full bool) string {
 	p := r.unit.Placement
 	switch {
-	case p == nil:
-		return ""
-	case p.Global:
+	case isGlobal(r):
 		return "global"
-	case p.Pending():
+	case p == nil || p.Pending():
 		return ""
 	}
 	row := rowOn(r.unit, cluster.Status{Node: p.Nodes[0]}, r.nodes)
@@ -173,8 +171,14 @@ func fleetTarget(r fileRow, full bool) string {
 }
 
 func globalText(r fileRow) string {
-	if p := r.unit.Placement; p != nil && p.Global {
+	if isGlobal(r) {
 		return "true"
 	}
 	return "false"
+}
+
+// isGlobal reports whether a unit asks to be on every node, be it placed or not;
+// a server of an older version only says so of those that are placed.
+func isGlobal(r fileRow) bool {
+	return r.unit.Global || r.unit.Placement != nil && r.unit.Placement.Global
 }

@@ -15,8 +15,10 @@ import (
 )
 
 const listUnitsLong = `List units that are on nodes or wait for one, a line for each unit and node. A
-unit that waits shows why. Patterns are those of the shell; without one, all
-units are listed. list-unit-files lists what the cluster has stored.`
+unit that waits shows why. Of a unit on a node that is lost or dead nothing is
+known any more: it is shown as unknown, with what was last seen of it. Patterns
+are those of the shell; without one, all units are listed. list-unit-files lists
+what the cluster has stored.`
 
 const listUnitsExample = `  argosy list-units
   argosy list-units 'web@*' -o wide

@@ -17,7 +17,8 @@ cluster has no quorum and takes no changes.
 
 With units: each as "systemctl status" shows it, with its last lines of log, from
 whichever node it runs on. The exit code is systemctl's: 0 if all are active, 3
-if one is not, 4 if one does not exist.`
+if one is not, or is on a node that is lost and so is not known to be, 4 if one
+does not exist.`
 
 const statusExample = `  argosy status
   argosy status hello.service

@@ -37,7 +37,7 @@ func styleOf(word string) string {
 		return styleGood
 	case "failed", "dead", "error":
 		return styleBad
-	case "pending", "lost", "activating", "deactivating", "reloading":
+	case "pending", "lost", "unknown", "activating", "deactivating", "reloading":
 		return styleWarn
 	}
 	return ""

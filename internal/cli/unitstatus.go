@@ -177,8 +177,13 @@ func problemTold(view wire.UnitView) bool {
 }
 
 func (a *app) printStatus(s cluster.Status, nodes map[cluster.NodeID]wire.NodeView, now time.Time) {
-	state := a.paint(a.env.Stdout, styleOf(s.Active), fmt.Sprintf("%s (%s)", s.Active, s.Sub))
-	a.line("Active", "%s on %s since %s", state, nodeNamesOf([]cluster.NodeID{s.Node}, nodes), when(s.Since, now))
+	on := nodeNamesOf([]cluster.NodeID{s.Node}, nodes)
+	if s.Active == "" || s.Active == cluster.ActiveUnknown {
+		a.line("Active", "%s on %s", a.paint(a.env.Stdout, styleWarn, cluster.ActiveUnknown), on)
+	} else {
+		state := a.paint(a.env.Stdout, styleOf(s.Active), fmt.Sprintf("%s (%s)", s.Active, s.Sub))
+		a.line("Active", "%s on %s since %s", state, on, when(s.Since, now))
+	}
 	if s.Load != "" && s.Load != "loaded" {
 		a.line("Load", "%s", s.Load)
 	}

@@ -33,6 +33,9 @@ const (
 	Dead  Health = "dead"  // silent for T_dead: exclusive units move too
 )
 
+// Away reports whether nothing is known of what the node does now.
+func (h Health) Away() bool { return h == Lost || h == Dead }
+
 // Timings are the intervals that sessions rest on. Check refuses every
 // combination under which an exclusive unit could run twice.
 type Timings struct {

@@ -120,7 +120,9 @@ type Status struct {
 	// BootID is the kernel's at the time: after another boot, nothing of what
 	// was seen is so any more.
 	BootID string `json:"bootID,omitempty"`
-	// Load, Active and Sub are systemd's own words.
+	// Load, Active and Sub are systemd's own words. No record says so, but what
+	// is shown of a unit on a node that is not heard of has ActiveUnknown as
+	// Active, and nothing in the others.
 	Load   string `json:"load"`
 	Active string `json:"active"`
 	Sub    string `json:"sub"`
@@ -144,6 +146,11 @@ type Status struct {
 	// Revision is the store's, filled in when the record is read.
 	Revision Revision `json:"revision,omitempty"`
 }
+
+// ActiveUnknown stands in place of systemd's word for the active state of a unit
+// where that is not known: its node is lost or dead. It may only be cut off, so
+// the unit may still run there.
+const ActiveUnknown = "unknown"
 
 // LogLinesMax is how many lines of a failed unit's journal a status carries.
 const LogLinesMax = 10

@@ -81,6 +81,40 @@ func TestStatusesAreWrittenReplacedAndRemoved(t *testing.T) {
 	})
 }
 
+// fleet dropped what every machine said of a global unit when one of them stopped it.
+func TestAGlobalUnitStoppingOnOneNodeKeepsTheOtherNodesStatuses(t *testing.T) {
+	moor(t, func(f *fleet, _ func(int, wire.StatusUpdate) error) {
+		f.submit("every.service", "[X-Fleet]\nGlobal=true\n")
+		f.pass(100 * time.Millisecond)
+		say := func(node cluster.NodeID, u wire.StatusUpdate) {
+			t.Helper()
+			for i := range u.Put {
+				u.Put[i].Node = node
+			}
+			if err := f.servers[0].statuses.Update(t.Context(), node, u); err != nil {
+				t.Fatal(err)
+			}
+		}
+		active := wire.StatusUpdate{Put: []cluster.Status{status("", "every.service", "active")}}
+		for _, step := range []struct {
+			name   string
+			update wire.StatusUpdate // of n00
+			want   []string
+		}{
+			{"both run it", active, []string{"n00 every.service active", "n01 every.service active"}},
+			{"it fails on one", wire.StatusUpdate{Put: []cluster.Status{status("", "every.service", "failed")}}, []string{"n00 every.service failed", "n01 every.service active"}},
+			{"one lets it go", wire.StatusUpdate{Gone: []cluster.UnitName{"every.service"}}, []string{"n01 every.service active"}},
+			{"one says that it has nothing", wire.StatusUpdate{Full: true}, []string{"n01 every.service active"}},
+		} {
+			say("n01", active)
+			say("n00", step.update)
+			if diff := cmp.Diff(step.want, f.seen()); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", step.name, diff)
+			}
+		}
+	})
+}
+
 func TestWhatIsSaidTwiceIsWrittenOnce(t *testing.T) {
 	moor(t, func(f *fleet, update func(int, wire.StatusUpdate) error) {
 		put := []cluster.Status{status("n00", "a.service", "active")}

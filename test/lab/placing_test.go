@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"argosy/internal/api/client"
+	"argosy/internal/api/wire"
 	"argosy/internal/cluster"
 	"argosy/internal/lab/labtest"
 	"argosy/internal/place"
@@ -377,6 +378,7 @@ func TestTheBooksThreeMembers(t *testing.T) {
 	})
 	asked()
 	undisturbed(t, calm, pids(w, 1, 3))
+	lostOn(w, 1, 2, "audit.service")
 
 	// node-4 comes with web=yes: the pair of node-2 goes there.
 	calm = pids(w, 1, 3)
@@ -481,6 +483,33 @@ func leastLoaded(w *labtest.World, name cluster.UnitName, text string) {
 	for i := 1; i <= 3; i++ {
 		if len(has[i]) < len(has[on]) {
 			w.T.Errorf("%s went to node-%d, and before that they had %v", name, on, has)
+		}
+	}
+}
+
+// lostOn demands that a unit is shown as the cluster knows it, now that the node
+// it is placed on is off: not as running, whatever that node said last.
+func lostOn(w *labtest.World, i, off int, name cluster.UnitName) {
+	w.T.Helper()
+	var list struct{ Items []wire.UnitView }
+	out := w.OK(i, "list-units", "-o", "json", string(name))
+	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list.Items) != 1 || len(list.Items[0].Statuses) != 1 {
+		w.T.Fatalf("%v\n%s", err, out)
+	}
+	want := fmt.Sprintf("node-%d is lost; last seen active (running), and may still run there", off)
+	dead := strings.Replace(want, "lost", "dead", 1)
+	s := list.Items[0].Statuses[0]
+	if s.Active != cluster.ActiveUnknown || s.Problem != want && s.Problem != dead {
+		w.T.Errorf("it is shown as %s, %s: %s", s.Active, s.Sub, s.Problem)
+	}
+	if r := w.Run(i, "status", "-n", "0", string(name)); r.Code != 3 || !strings.Contains(r.Out, "and may still run there") {
+		w.T.Errorf("status ends with %d\n%s%s", r.Code, r.Out, r.Err)
+	}
+	w.Refused(i, "and may still run there", "start", "--wait-timeout", "1s", string(name))
+	for _, path := range []string{"machines", "state"} {
+		r := w.In(i, "curl", "-sf", "--unix-socket", "/run/argosy/argosy.sock", "http://argosy/fleet/v1/"+path)
+		if r.Code != 0 || strings.Contains(r.Out, string(w.N(off).MachineID())) || !strings.Contains(r.Out, string(w.N(i).MachineID())) {
+			w.T.Errorf("fleet's %s: exit code %d\n%s%s", path, r.Code, r.Out, r.Err)
 		}
 	}
 }

@@ -34,7 +34,7 @@ func (a *api) listMachines(r *http.Request) (answer, error) {
 	}
 	var rest []wire.NodeView
 	for _, n := range nodes {
-		if n.ID > after.node && n.Health != cluster.Lost && n.Health != cluster.Dead {
+		if n.ID > after.node && !n.Health.Away() {
 			rest = append(rest, n)
 		}
 	}

@@ -46,7 +46,9 @@ func (a *api) listUnits(r *http.Request) (answer, error) {
 	for _, view := range views {
 		u, err := unitOf(view)
 		if err != nil {
-			return answer{}, err
+			// One text that was not stored through us must not hide all the
+			// others; asked for by name, the unit says what is wrong with it.
+			u.Options = []option{}
 		}
 		got.Units = append(got.Units, u)
 	}

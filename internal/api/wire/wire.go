@@ -77,6 +77,7 @@ type List[T any] struct {
 // state, until the last of them has let it go.
 type UnitView struct {
 	cluster.Unit                    // Text is left out of listings
+	Global       bool               `json:"global,omitempty"` // asks to be on every node, placed or not
 	Placement    *cluster.Placement `json:"placement,omitempty"`
 	Statuses     []cluster.Status   `json:"statuses,omitempty"` // by node
 	// State is the cluster's summary: inactive, loaded, launched (fleet's

@@ -25,7 +25,7 @@ type judge struct {
 	goal  Goal
 	unit  Unit
 	view  *wire.UnitView // nil: the cluster has no such unit
-	nodes map[cluster.NodeID]string
+	nodes map[cluster.NodeID]wire.NodeView
 }
 
 // event returns what is to be said of the unit now.
@@ -122,6 +122,10 @@ func (j judge) goalWord() string {
 func (j judge) onNode(node cluster.NodeID) Event {
 	status, ok := statusOn(*j.view, node)
 	switch {
+	case status.Active == cluster.ActiveUnknown: // not what came of it, nor that nothing did
+		return j.say(status, Waiting)
+	case !ok && j.nodes[node].Health.Away():
+		return Event{State: "placed on " + j.nodeName(node), Reason: fmt.Sprintf("%s is %s", j.nodeName(node), j.nodes[node].Health), Verdict: Waiting}
 	case !ok || status.UID != j.view.UID || status.Hash != j.view.Hash:
 		return Event{State: "placed on " + j.nodeName(node), Reason: cmp.Or(status.Problem, j.view.Placement.Reason), Verdict: Waiting}
 	case badLoad(status.Load):
@@ -288,10 +292,7 @@ func (j judge) say(status cluster.Status, verdict Verdict) Event {
 
 // nodeName returns the name of a node, or the begin of its ID.
 func (j judge) nodeName(id cluster.NodeID) string {
-	if name := j.nodes[id]; name != "" {
-		return name
-	}
-	return id.Short()
+	return cmp.Or(j.nodes[id].Name, id.Short())
 }
 
 func (j judge) nodeNames(ids []cluster.NodeID) string {

@@ -74,7 +74,7 @@ type Waiter struct {
 	tally    Tally
 	revision cluster.Revision
 	views    map[cluster.UnitName]wire.UnitView
-	nodes    map[cluster.NodeID]string
+	nodes    map[cluster.NodeID]wire.NodeView
 }
 
 // New makes a waiter for units. since is the revision of the request's answer:
@@ -97,7 +97,7 @@ func New(goal Goal, since cluster.Revision, units []Unit) *Waiter {
 // forget drops what is known of the cluster.
 func (w *Waiter) forget() {
 	w.views = map[cluster.UnitName]wire.UnitView{}
-	w.nodes = map[cluster.NodeID]string{}
+	w.nodes = map[cluster.NodeID]wire.NodeView{}
 }
 
 // Apply takes a message of the watch and returns what changed, in the order of
@@ -107,7 +107,7 @@ func (w *Waiter) Apply(change wire.Change) []Event {
 		w.forget()
 	}
 	for _, node := range change.Nodes {
-		w.nodes[node.ID] = node.Name
+		w.nodes[node.ID] = node
 	}
 	touched := map[int]bool{}
 	for _, view := range change.Units {

@@ -86,9 +86,9 @@ func text(events []Event) string {
 func nodes() []wire.NodeView {
 	var all []wire.NodeView
 	for _, id := range []cluster.NodeID{"a", "b"} {
-		all = append(all, wire.NodeView{Node: cluster.Node{ID: id, Name: "node-" + string(id)}})
+		all = append(all, wire.NodeView{Node: cluster.Node{ID: id, Name: "node-" + string(id)}, Health: cluster.Ready})
 	}
-	return all
+	return append(all, wire.NodeView{Node: cluster.Node{ID: "c", Name: "node-c"}, Health: cluster.Lost})
 }
 
 func TestJudgement(t *testing.T) {
@@ -199,6 +199,26 @@ func TestJudgement(t *testing.T) {
 			goal: Launched, now: new(unit(cluster.Launched, on("a"), says("a", "inactive", "dead", load("bad-setting"), problem("no ExecStart=")))),
 			want: "FAILED: bad-setting on node-a: no ExecStart=",
 		},
+		"what ran on a node that is lost is not what start awaits": {
+			goal: Launched, now: new(unit(cluster.Launched, on("c"), says("c", cluster.ActiveUnknown, "", load(""), problem("node-c is lost; last seen active (running), and may still run there")))),
+			want: "waiting: unknown on node-c: node-c is lost; last seen active (running), and may still run there",
+		},
+		"a start does not fail there either": {
+			goal: Restarted, now: new(unit(cluster.Launched, on("c"), says("c", cluster.ActiveUnknown, "", oldHash, problem("node-c is lost; last seen failed (exit code 1)")))),
+			want: "waiting: unknown on node-c: node-c is lost; last seen failed (exit code 1)",
+		},
+		"a lost node that has said nothing yet is the reason": {
+			goal: Launched, now: new(unit(cluster.Launched, on("c"))),
+			want: "waiting: placed on node-c: node-c is lost",
+		},
+		"load does not take a lost node's word": {
+			goal: Loaded, now: new(unit(cluster.Loaded, on("c"), says("c", cluster.ActiveUnknown, "", problem("node-c is lost; last seen inactive")))),
+			want: "waiting: unknown on node-c: node-c is lost; last seen inactive",
+		},
+		"a global unit waits for a node that is lost": {
+			goal: Launched, now: new(unit(cluster.Launched, on("a", "c"), says("a", "active", "running"), says("c", cluster.ActiveUnknown, "", problem("node-c is lost")))),
+			want: "waiting: active on 1 of 2 nodes",
+		},
 		"a unit that somebody stops meanwhile fails": {
 			goal: Launched, now: new(unit(cluster.Loaded, on("a"), says("a", "inactive", "dead"))),
 			want: "FAILED: loaded: somebody wants it loaded meanwhile",
@@ -270,6 +290,10 @@ func TestJudgement(t *testing.T) {
 		"a copy on another node keeps stop waiting": {
 			goal: Stopped, now: new(unit(cluster.Loaded, on("a"), says("a", "inactive", "dead"), says("b", "active", "running"))),
 			want: "waiting: active (running) on node-b",
+		},
+		"a copy on a lost node may still run, so stop waits for it": {
+			goal: Stopped, now: new(unit(cluster.Loaded, on("a"), says("a", "inactive", "dead"), says("c", cluster.ActiveUnknown, "", problem("node-c is lost; last seen active (running), and may still run there")))),
+			want: "waiting: unknown on node-c: node-c is lost; last seen active (running), and may still run there",
 		},
 		"a unit that no node has is stopped": {
 			goal: Stopped, now: new(unit(cluster.Loaded, pending("no nodes"))),
