@@ -70,4 +70,4 @@ bench: build ## measure on lab nodes and write docs/reference/performance.md
 	$(GO) run ./test/bench -o docs/reference/performance.md
 
 docs: ## write the generated pages of docs/reference
-	ARGOSY_UPDATE=1 $(GO) test ./internal/cli ./internal/node -run Reference
+	ARGOSY_UPDATE=1 $(GO) test ./internal/cli ./internal/node ./internal/metrics -run Reference

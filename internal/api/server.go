@@ -13,6 +13,7 @@ import (
 	"argosy/internal/api/wire"
 	"argosy/internal/cluster"
 	"argosy/internal/events/ring"
+	"argosy/internal/metrics"
 	"argosy/internal/mirror"
 	"argosy/internal/pki"
 	"argosy/internal/specs"
@@ -42,6 +43,10 @@ type Deps struct {
 	// Authority signs nodes; EtcdAuthority is handed to new servers.
 	Authority, EtcdAuthority *pki.Authority
 	CertLife                 time.Duration
+	// Metrics counts what this server does; nil: nobody does. Leading returns
+	// when it began to lead, zero while it does not.
+	Metrics *metrics.Registry
+	Leading func() time.Time
 	// Voters reports etcd's own view of its members, and the size of its
 	// database in bytes.
 	Voters func(ctx context.Context) ([]wire.Voter, int64, error)
@@ -76,11 +81,11 @@ func NewServer(deps Deps) *Server {
 }
 
 // Handler serves callers from the network, who are who their certificate says.
-func (s *Server) Handler() http.Handler { return identify(s.routes()) }
+func (s *Server) Handler() http.Handler { return identify(s.withMetrics(s.routes())) }
 
 // Local serves the unix socket: whoever may open it is root on a server.
 func (s *Server) Local() http.Handler {
-	return withFleet(local(s.routes()), fleetv1.New(fleetOps{s}, statusOf))
+	return withFleet(local(s.withMetrics(s.routes())), fleetv1.New(fleetOps{s}, statusOf))
 }
 
 // identify establishes the caller from the TLS session.

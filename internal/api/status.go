@@ -85,20 +85,50 @@ func healthWord(h cluster.Health) string {
 	return string(h)
 }
 
+// unitClass is how a unit is counted.
+type unitClass string
+
+const (
+	unitFailed   unitClass = "failed"   // on one of its nodes at least
+	unitPending  unitClass = "pending"  // waits for a node
+	unitActive   unitClass = "active"   // seen to be started
+	unitUnknown  unitClass = "unknown"  // nothing is known of it but on nodes that are lost or dead
+	unitLoaded   unitClass = "loaded"   // some systemd has it
+	unitInactive unitClass = "inactive" // none has
+)
+
+func classOf(u wire.UnitView) unitClass {
+	failed, unknown := false, false
+	for _, s := range u.Statuses {
+		failed = failed || s.Active == "failed"
+		unknown = unknown || s.Active == cluster.ActiveUnknown
+	}
+	switch {
+	case failed:
+		return unitFailed
+	case u.Placement != nil && u.Placement.Pending():
+		return unitPending
+	case u.State == cluster.Launched:
+		return unitActive
+	case u.State == cluster.Loaded:
+		return unitLoaded
+	case unknown:
+		return unitUnknown
+	}
+	return unitInactive
+}
+
 func countUnits(page *wire.Status, v views) {
 	for _, u := range v.units() {
 		page.Units++
-		failed := false
-		for _, st := range u.Statuses {
-			failed = failed || st.Active == "failed"
-		}
-		switch {
-		case failed:
+		switch classOf(u) {
+		case unitFailed:
 			page.UnitsFailed++
-		case u.Placement != nil && u.Placement.Pending():
+		case unitPending:
 			page.UnitsPending++
-		case u.State == cluster.Launched:
+		case unitActive:
 			page.UnitsActive++
+		case unitUnknown, unitLoaded, unitInactive:
 		}
 	}
 	if page.UnitsPending > 0 {

@@ -14,7 +14,7 @@ var floors = []struct {
 	{"invariants", []string{"audit"}}, // asks place what a conflict is, so that it is said once
 	{"drivers", []string{
 		"store/memstore", "store/etcdstore", "store/storetest", "systemd/bus", "systemd/systemdtest",
-		"etcd", "pki", "hostnet", "mirror", "specs", "events/ring", "terminal",
+		"etcd", "pki", "hostnet", "mirror", "specs", "events/ring", "terminal", "metrics",
 	}},
 	{"client", []string{"api/client", "api/fleetv1"}},
 	{"services", []string{"engine", "agent", "permit", "api", "events/recorder"}},
@@ -59,6 +59,7 @@ var doors = []door{
 	{library: "github.com/coreos/go-systemd", packages: []string{"cli"}, reason: "the process verbs tell systemd that they are ready; all else goes through the port"},
 	{library: "github.com/vishvananda/", packages: []string{"hostnet"}, reason: "hostnet is the driver of links and namespaces"},
 	{library: "github.com/danielgtaylor/huma", packages: []string{"api"}, reason: "the API is described in one place"},
+	{library: "github.com/prometheus/", packages: []string{"metrics"}, reason: "what is counted, and by which name, stands in one place"},
 	{library: "github.com/spf13/", packages: []string{"cli"}, reason: "commands are described in one place"},
 	{
 		library: "golang.org/x/term", packages: []string{"cmd/argosy", "cli"}, reason: "only the command line has a terminal",

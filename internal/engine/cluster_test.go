@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"net/http/httptest"
 	"net/netip"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"argosy/internal/cluster"
 	"argosy/internal/engine"
 	"argosy/internal/loop"
+	"argosy/internal/metrics"
 	"argosy/internal/mirror"
 	"argosy/internal/store"
 	"argosy/internal/store/memstore"
@@ -46,6 +48,7 @@ type server struct {
 	line     *memstore.Partition
 	engine   *engine.Engine
 	mirror   *mirror.Mirror
+	metrics  *metrics.Registry
 	sessions *engine.Sessions
 	statuses *engine.Statuses
 	kill     context.CancelFunc
@@ -162,7 +165,8 @@ func (f *fleet) startServer(s *server) {
 	client := &recorder{Store: f.store.ClientWith(s.line.Fault), fleet: f, server: s}
 	log := quiet()
 	s.mirror = mirror.New(client, log)
-	deps := engine.Deps{Store: client, Mirror: s.mirror, Log: log}
+	s.metrics = metrics.New()
+	deps := engine.Deps{Store: client, Mirror: s.mirror, Metrics: s.metrics.Engine(), Log: log}
 	if f.members != nil {
 		deps.Members = f.members
 	}
@@ -174,6 +178,18 @@ func (f *fleet) startServer(s *server) {
 	s.statuses = engine.NewStatuses(deps, 0)
 	for _, run := range []func(context.Context) error{s.mirror.Run, s.engine.Run, sessions.Run, s.statuses.Run} {
 		go func() { _ = run(ctx) }()
+	}
+}
+
+// counted demands that a server has counted so much.
+func (s *server) counted(t *testing.T, lines ...string) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	s.metrics.Serve(w, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil), metrics.Snapshot{Leading: s.engine.LeadingSince()})
+	for _, line := range lines {
+		if !strings.Contains(w.Body.String(), "\n"+line+"\n") {
+			t.Errorf("%s has not counted %q:\n%s", s.id, line, w.Body)
+		}
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"argosy/internal/api/wire"
 	"argosy/internal/cluster"
 	"argosy/internal/loop"
+	"argosy/internal/metrics"
 	"argosy/internal/quorum"
 	"argosy/internal/specs"
 	"argosy/internal/store"
@@ -72,6 +73,8 @@ type Deps struct {
 	Mirror Mirror
 	// Members may be nil: the voting set is then left alone.
 	Members Members
+	// Metrics counts what a leader does; may be nil.
+	Metrics *metrics.Engine
 	Log     *slog.Logger
 }
 
@@ -170,6 +173,17 @@ func (e *Engine) Leading() bool {
 	return e.term.held.Revision != 0
 }
 
+// LeadingSince returns when this server became the leader, by its clock; zero
+// while it is not, as far as it knows.
+func (e *Engine) LeadingSince() time.Time {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.term.held.Revision == 0 {
+		return time.Time{}
+	}
+	return e.term.since
+}
+
 // Plans returns how many placements were planned; rounds in which nothing that
 // placing depends on has changed plan none.
 func (e *Engine) Plans() int64 { return e.plans.Load() }
@@ -191,7 +205,11 @@ func (e *Engine) step(ctx context.Context) (time.Duration, error) {
 	e.mu.Unlock()
 
 	if held.Revision != 0 {
-		return e.leadRound(ctx, round{state: state, now: now, leader: held, since: since})
+		again, err := e.leadRound(ctx, round{state: state, now: now, leader: held, since: since})
+		if err == nil {
+			e.deps.Metrics.Round(time.Since(now))
+		}
+		return again, err
 	}
 	return e.campaign(ctx, state, now)
 }

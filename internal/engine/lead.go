@@ -12,6 +12,7 @@ import (
 
 	"argosy/internal/audit"
 	"argosy/internal/cluster"
+	"argosy/internal/metrics"
 	"argosy/internal/place"
 	"argosy/internal/store"
 )
@@ -48,12 +49,14 @@ func (e *Engine) leadRound(ctx context.Context, r round) (time.Duration, error) 
 	writes := deaths(dying)
 	placements, err := e.place(r, health)
 	if err != nil {
+		e.deps.Metrics.RoundFailed(metrics.FailureSchedule)
 		return 0, err
 	}
 	writes = append(writes, placements...)
 	writes = append(writes, garbage(r.state, r.now)...)
 	orphans, err := e.orphans(ctx, r)
 	if err != nil {
+		e.deps.Metrics.RoundFailed(metrics.FailureRun)
 		return 0, err
 	}
 	writes = append(writes, orphans...)
@@ -114,7 +117,8 @@ func (e *Engine) place(r round, health map[cluster.NodeID]cluster.Health) ([]wri
 				store.ChangedAt(store.UnitKey(name), c.UnitRevision),
 				store.ChangedAt(store.PlacementKey(name), c.PlacementRevision),
 			},
-			ops: []store.Op{store.PutPlacement(c.Placement)},
+			ops:  []store.Op{store.PutPlacement(c.Placement)},
+			task: taskOf(c.Placement),
 		})
 	}
 	for _, d := range proposal.Deletes {
@@ -126,10 +130,19 @@ func (e *Engine) place(r round, health map[cluster.NodeID]cluster.Health) ([]wri
 				store.ChangedAt(store.UnitKey(d.Unit), d.UnitRevision),
 				store.ChangedAt(store.PlacementKey(d.Unit), d.PlacementRevision),
 			},
-			ops: []store.Op{store.Delete(store.PlacementKey(d.Unit))},
+			ops:  []store.Op{store.Delete(store.PlacementKey(d.Unit))},
+			task: metrics.TaskUnschedule,
 		})
 	}
 	return out, nil
+}
+
+// taskOf names the change of a placement as fleet did.
+func taskOf(p cluster.Placement) string {
+	if p.Pending() {
+		return metrics.TaskUnschedule
+	}
+	return metrics.TaskSchedule
 }
 
 // planInput is what placing depends on, of all that a snapshot holds. Renewals
@@ -195,6 +208,7 @@ func (e *Engine) audited(state *cluster.State, proposal place.Proposal) (place.P
 		return proposal, nil
 	}
 	subjects := map[string]bool{}
+	e.deps.Metrics.RoundFailed(metrics.FailureSchedule)
 	for _, f := range bad {
 		subjects[f.Subject] = true
 		e.log.Error("a plan was refused by the audit", "rule", f.Rule, "finding", f.Message)
@@ -232,7 +246,8 @@ func (e *Engine) commitAll(ctx context.Context, r round, writes []write) error {
 	var latest cluster.Revision
 	for _, b := range pack(r.guard(), writes) {
 		group.Go(func() error {
-			rev, _, err := commit(gctx, e.deps.Store, b.txn)
+			rev, ok, err := commit(gctx, e.deps.Store, b.txn)
+			e.count(writes, b.writes, ok && err == nil)
 			mu.Lock()
 			defer mu.Unlock()
 			latest = max(latest, rev)
@@ -240,8 +255,22 @@ func (e *Engine) commitAll(ctx context.Context, r round, writes []write) error {
 		})
 	}
 	err := group.Wait()
+	if err != nil {
+		e.deps.Metrics.RoundFailed(metrics.FailureRun)
+	}
 	if latest > 0 {
 		catchUp(ctx, e.deps.Mirror, latest)
 	}
 	return err
+}
+
+// count counts the placements among some writes.
+func (e *Engine) count(writes []write, which []int, done bool) {
+	tasks := map[string]int{}
+	for _, i := range which {
+		tasks[writes[i].task]++
+	}
+	for _, kind := range []string{metrics.TaskSchedule, metrics.TaskUnschedule} {
+		e.deps.Metrics.Tasks(kind, tasks[kind], done)
+	}
 }

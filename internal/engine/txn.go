@@ -9,6 +9,7 @@ import (
 type write struct {
 	conds []store.Cond
 	ops   []store.Op
+	task  string // what the engine counts it as; "": it does not
 }
 
 // batch is a transaction and the indexes of the writes that are in it.

@@ -19,6 +19,7 @@ import (
 	"argosy/internal/events/recorder"
 	"argosy/internal/events/ring"
 	"argosy/internal/loop"
+	"argosy/internal/metrics"
 	"argosy/internal/mirror"
 	"argosy/internal/pki"
 	"argosy/internal/store"
@@ -62,8 +63,10 @@ type Control struct {
 
 // NewControl assembles the control plane; Run starts it.
 func NewControl(cfg ControlConfig, deps ControlDeps) *Control {
+	counted := metrics.New()
+	deps.Store = counted.Store(deps.Store)
 	m := mirror.New(deps.Store, deps.Log)
-	engineDeps := engine.Deps{Store: deps.Store, Mirror: m, Members: deps.Members, Log: deps.Log}
+	engineDeps := engine.Deps{Store: deps.Store, Mirror: m, Members: deps.Members, Metrics: counted.Engine(), Log: deps.Log}
 	c := &Control{
 		Mirror:   m,
 		Engine:   engine.New(engine.Config{Node: cfg.Node, Timings: cfg.Timings}, engineDeps),
@@ -73,8 +76,8 @@ func NewControl(cfg ControlConfig, deps ControlDeps) *Control {
 	kept := ring.New(ring.Config{Dir: cfg.EventsDir}, ring.Deps{Log: deps.Log})
 	c.events = recorder.New(recorder.Deps{Node: cfg.Node, Mirror: m, Health: c.Engine.Health, Ring: kept, Log: deps.Log})
 	c.api = api.NewServer(api.Deps{
-		Events: kept,
-		Store:  deps.Store, Mirror: m, Health: c.Engine.Health, Sessions: c.sessions, Statuses: c.statuses,
+		Events: kept, Metrics: counted, Leading: c.Engine.LeadingSince,
+		Store: deps.Store, Mirror: m, Health: c.Engine.Health, Sessions: c.sessions, Statuses: c.statuses,
 		Authority: deps.Authority, EtcdAuthority: deps.EtcdAuthority, CertLife: cfg.CertLife,
 		Voters: deps.Voters, InitialCluster: deps.InitialCluster,
 		Self: cfg.Node, Journal: deps.Journal, Peer: deps.Peer, Terminals: deps.Terminals, Leave: deps.Leave, Reset: deps.Reset, Log: deps.Log,

@@ -488,7 +488,8 @@ func leastLoaded(w *labtest.World, name cluster.UnitName, text string) {
 }
 
 // lostOn demands that a unit is shown as the cluster knows it, now that the node
-// it is placed on is off: not as running, whatever that node said last.
+// it is placed on is off, with two more units that may run nowhere else: not as
+// running, whatever that node said last.
 func lostOn(w *labtest.World, i, off int, name cluster.UnitName) {
 	w.T.Helper()
 	var list struct{ Items []wire.UnitView }
@@ -510,6 +511,12 @@ func lostOn(w *labtest.World, i, off int, name cluster.UnitName) {
 		r := w.In(i, "curl", "-sf", "--unix-socket", "/run/argosy/argosy.sock", "http://argosy/fleet/v1/"+path)
 		if r.Code != 0 || strings.Contains(r.Out, string(w.N(off).MachineID())) || !strings.Contains(r.Out, string(w.N(i).MachineID())) {
 			w.T.Errorf("fleet's %s: exit code %d\n%s%s", path, r.Code, r.Out, r.Err)
+		}
+	}
+	r := w.In(i, "curl", "-sf", "--unix-socket", "/run/argosy/argosy.sock", "http://argosy"+wire.PathMetrics)
+	for _, line := range []string{`argosy_units{state="unknown"} 3`, `argosy_nodes{health="ready"} 2`, "fleet_engine_leader_start_time "} {
+		if r.Code != 0 || !strings.Contains(r.Out, "\n"+line) {
+			w.T.Errorf("the metrics lack %s: exit code %d\n%s%s", line, r.Code, r.Out, r.Err)
 		}
 	}
 }

@@ -52,6 +52,8 @@ func TestNobodyGetsInWithoutAnIdentity(t *testing.T) {
 	}{
 		{"the API, with an identity of this cluster", good, wire.PortAPI, wire.PathStatus, true},
 		{"the API, without an identity", "", wire.PortAPI, wire.PathStatus, false},
+		{"the metrics, with an identity of this cluster", good, wire.PortAPI, wire.PathMetrics, true},
+		{"the metrics, without an identity", "", wire.PortAPI, wire.PathMetrics, false},
 		{"the API, with a foreign identity", foreign, wire.PortAPI, wire.PathStatus, false},
 		{"the API, with the identity of a node that is none any more", stranger, wire.PortAPI, wire.PathStatus, false},
 		{"the API, with an expired identity", expired, wire.PortAPI, wire.PathStatus, false},

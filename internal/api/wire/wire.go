@@ -50,6 +50,7 @@ const (
 	PathCert     = "/v1/nodes/{id}/certificate"    // POST CertRequest -> CertAnswer (renewal)
 	PathServer   = "/v1/nodes/{id}/server"         // POST -> ServerSecrets; only for a node with a Member record
 	PathNodeLog  = "/v1/nodes/{id}/journal/{name}" // GET stream of LogLine from that node's own journal
+	PathMetrics  = "/metrics"                      // GET, as Prometheus reads it; servers only
 )
 
 // Problem is an error answer (RFC 9457), content type application/problem+json.

@@ -1,0 +1,81 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"argosy/internal/api/wire"
+	"argosy/internal/cluster"
+	"argosy/internal/metrics"
+)
+
+// withMetrics adds the page that Prometheus reads. It is no part of the described
+// API: its form is Prometheus' own. Whoever may read the cluster on one page may
+// read its numbers.
+func (s *Server) withMetrics(next http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+wire.PathMetrics, func(w http.ResponseWriter, r *http.Request) {
+		if err := authorize(anyMember, callerOf(r.Context()), "", s.roster()); err != nil {
+			writeProblem(w, err)
+			return
+		}
+		if s.Metrics == nil {
+			writeProblem(w, cluster.Errorf(cluster.Unavailable, "this server counts nothing"))
+			return
+		}
+		s.Metrics.Serve(w, r, s.snapshot(r.Context()))
+	})
+	mux.Handle("/", next)
+	return mux
+}
+
+// snapshot is what is true now. What cannot be found out in time is left out: a
+// server of an ill cluster answers too.
+func (s *Server) snapshot(ctx context.Context) metrics.Snapshot {
+	ctx, cancel := context.WithTimeout(ctx, statusMax)
+	defer cancel()
+	size := make(chan int64, 1)
+	go func() {
+		_, n, err := s.Voters(ctx)
+		if err != nil {
+			n = 0
+		}
+		size <- n
+	}()
+	now := metrics.Snapshot{Quorum: s.quorum.check(ctx) == nil, Age: s.Mirror.Age(), Size: <-size}
+	if s.Leading != nil {
+		now.Leading = s.Leading()
+	}
+	if state := s.Mirror.State(); state != nil {
+		v := newViews(state, s.Health)
+		now.Revision, now.Term = state.Revision, state.Leader.Term
+		now.Nodes, now.Units = countNodes(v), countStates(v)
+	}
+	return now
+}
+
+// countNodes counts the nodes by health. Nobody is 0 and not absent, so that an
+// alarm can be set on it.
+func countNodes(v views) map[string]int {
+	counts := map[string]int{string(cluster.Ready): 0, string(cluster.Lost): 0, string(cluster.Dead): 0, "unheard": 0}
+	for _, n := range v.state.Nodes {
+		word := "unheard"
+		if h := v.health(n.Node.ID); h != "" {
+			word = string(h)
+		}
+		counts[word]++
+	}
+	return counts
+}
+
+// countStates counts the units that are stored by what is known of them.
+func countStates(v views) map[string]int {
+	counts := map[string]int{}
+	for _, c := range []unitClass{unitFailed, unitPending, unitUnknown, unitActive, unitLoaded, unitInactive} {
+		counts[string(c)] = 0
+	}
+	for _, u := range v.units() {
+		counts[string(classOf(u))]++
+	}
+	return counts
+}
