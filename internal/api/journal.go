@@ -35,6 +35,10 @@ func journalQuery(r *http.Request) (client.JournalQuery, error) {
 		}
 		q.Follow = follow
 	}
+	q.Form = r.URL.Query().Get("output")
+	if err := systemd.CheckJournalForm(q.Form); err != nil {
+		return q, err
+	}
 	return q, cluster.CheckUnitName(q.Unit)
 }
 
@@ -115,7 +119,7 @@ func streamJournal(w http.ResponseWriter, r *http.Request, journal systemd.Journ
 	lines := make(chan string)
 	done := make(chan error, 1)
 	go func() {
-		done <- journal.Follow(ctx, q.Unit, q.Lines, q.Follow, func(line string) error {
+		done <- journal.Follow(ctx, q.Unit, systemd.JournalView{Lines: q.Lines, Follow: q.Follow, Form: q.Form}, func(line string) error {
 			select {
 			case lines <- line:
 				return nil
@@ -137,6 +141,9 @@ func streamJournal(w http.ResponseWriter, r *http.Request, journal systemd.Journ
 				return
 			}
 			message = wire.LogLine{Line: line}
+			if q.Form == systemd.JournalExport {
+				message = wire.LogLine{Bytes: []byte(line)}
+			}
 		case <-alive:
 		}
 		quiet.Extend()

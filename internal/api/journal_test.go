@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -62,7 +63,7 @@ func journalOf(b *bench, query string) (lines []string, problem *wire.Problem, s
 		if m.Error != nil {
 			problem = m.Error
 		} else if !m.Alive {
-			lines = append(lines, m.Line)
+			lines = append(lines, m.Line+string(m.Bytes))
 		}
 	}
 	return lines, problem, s.status
@@ -76,6 +77,11 @@ func TestAJournalIsReadWhereTheUnitIs(t *testing.T) {
 	lines, problem, _ := journalOf(b, "?lines=100")
 	if problem != nil || !strings.Contains(strings.Join(lines, "\n"), "hello from there") {
 		t.Errorf("%+v %q", problem, lines)
+	}
+	for form, want := range map[string]string{"json": `{"MESSAGE":"hello from there"}`, "export": "MESSAGE=hello from there\n\n"} {
+		if lines, problem, _ := journalOf(b, "?output="+form); problem != nil || !slices.Contains(lines, want) {
+			t.Errorf("as %s: %+v %q", form, problem, lines)
+		}
 	}
 	// A unit that is not placed any more is read where it was last seen.
 	b.put(store.Delete(store.PlacementKey("a.service")), store.PutStatus(cluster.Status{Node: there, Unit: "a.service", UID: "u-a.service"}))
@@ -101,6 +107,7 @@ func TestWhyThereIsNoJournal(t *testing.T) {
 		}, "", http.StatusBadRequest, ""},
 		{"the node named is none", func(b *bench) { b.put(placed("a.service", hello)...) }, "?node=33333333333333333333333333333333", http.StatusNotFound, ""},
 		{"too many lines are wanted", func(b *bench) { b.put(placed("a.service", hello)...) }, "?lines=1000000", http.StatusBadRequest, ""},
+		{"a form is wanted that there is not", func(b *bench) { b.put(placed("a.service", hello)...) }, "?output=html", http.StatusBadRequest, ""},
 		{"lines are no number", func(b *bench) { b.put(placed("a.service", hello)...) }, "?lines=many", http.StatusBadRequest, ""},
 		{"its node does not answer", func(b *bench) { b.neighbour(false); b.put(placed("a.service", hello)...) }, "", http.StatusOK, "does not answer"},
 	} {

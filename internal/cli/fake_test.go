@@ -255,7 +255,7 @@ func (f *fake) Terminal(_ context.Context, node cluster.NodeID, want wire.Termin
 }
 
 func (f *fake) Journal(_ context.Context, q client.JournalQuery, each func(string) error) error {
-	if err := f.ask("journal %s %s %d %t", q.Unit, q.Node.Short(), q.Lines, q.Follow); err != nil {
+	if err := f.ask("%s", strings.TrimSpace(fmt.Sprintf("journal %s %s %d %t %s", q.Unit, q.Node.Short(), q.Lines, q.Follow, q.Form))); err != nil {
 		return err
 	}
 	for _, line := range f.journals[string(q.Unit)] {

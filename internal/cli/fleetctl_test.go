@@ -214,8 +214,8 @@ func TestFleetctlsMisuse(t *testing.T) {
 		"an unknown field names those there are": {
 			line: "fleetctl list-machines --fields machine,colour", want: `--fields: no column "colour"; there are node,machine,id,`,
 		},
-		"another form of the journal": {line: "fleetctl journal --output json hello", want: "--output json: the nodes hand out their journals as short only"},
-		"argosy has none of these":    {line: "argosy --endpoint=unix:///s list-units", want: "unknown flag: --endpoint"},
+		"a form of the journal that there is not": {line: "fleetctl journal --output html hello", want: `--output: "html" is no form of a journal: use short, short-full, short-iso, `},
+		"argosy has none of these":                {line: "argosy --endpoint=unix:///s list-units", want: "unknown flag: --endpoint"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

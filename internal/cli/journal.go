@@ -7,6 +7,7 @@ import (
 
 	"argosy/internal/api/client"
 	"argosy/internal/cluster"
+	"argosy/internal/systemd"
 )
 
 const journalLong = `Print the last lines of a unit's journal, from whichever node it runs on. The
@@ -15,18 +16,18 @@ until it is interrupted.`
 
 const journalExample = `  argosy journal hello.service
   argosy journal -n 100 hello.service
-  argosy journal -f --node node-2 hello.service`
+  argosy journal -f --node node-2 hello.service
+  argosy journal -o json hello.service`
 
 // journalLines is how many lines are shown if the user does not say.
 const journalLines = 10
 
-// journalForm is journalctl's word for the form of the lines.
-const journalForm = "short"
+// fleetForm is the form of the lines if the user of fleetctl does not say.
+const fleetForm = "short"
 
 func newJournal(a *app) *cobra.Command {
 	var query client.JournalQuery
 	var node string
-	form := journalForm
 	cmd := &cobra.Command{
 		Use:   "journal UNIT",
 		Short: "Print the last lines of a unit's journal",
@@ -41,8 +42,8 @@ func newJournal(a *app) *cobra.Command {
 			if query.Lines < 0 {
 				return misuse("-n %d: there is no such number of lines", query.Lines)
 			}
-			if form != journalForm {
-				return misuse("--output %s: the nodes hand out their journals as %s only", form, journalForm)
+			if err := systemd.CheckJournalForm(query.Form); err != nil {
+				return misuse("--output: %s", err)
 			}
 			return a.journal(cmd.Context(), query, node)
 		},
@@ -52,9 +53,12 @@ func newJournal(a *app) *cobra.Command {
 	flags.BoolVarP(&query.Follow, "follow", "f", false, "go on with new lines, until interrupted")
 	flags.StringVar(&node, "node", "", "the journal of this `node`, by name or ID")
 	complete(cmd, "node", a.nodeNames)
+	form := systemd.JournalShortISO
 	if a.fleet() {
-		flags.StringVar(&form, "output", journalForm, "the `form` of the lines, as journalctl has it")
+		form = fleetForm
 	}
+	flags.StringVarP(&query.Form, "output", "o", form, "the `form` of the lines, as journalctl has it: cat, json, …")
+	complete(cmd, "output", fixedValues(systemd.JournalForms()))
 	return cmd
 }
 
@@ -78,7 +82,10 @@ func (a *app) journal(ctx context.Context, query client.JournalQuery, node strin
 	}
 	defer cancel()
 	err = b.Journal(stream, query, func(line string) error {
-		a.printf("%s\n", line)
+		if query.Form != systemd.JournalExport { // that has no lines
+			line += "\n"
+		}
+		a.printf("%s", line)
 		return nil
 	})
 	switch {

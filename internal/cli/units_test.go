@@ -486,8 +486,23 @@ func TestJournal(t *testing.T) {
 	if got.out != "one\ntwo\n" || got.code != 0 {
 		t.Errorf("%+v", got)
 	}
-	if diff := cmp.Diff([]string{"nodes", "journal hello.service 00000002 5 false"}, f.requests); diff != "" {
+	if diff := cmp.Diff([]string{"nodes", "journal hello.service 00000002 5 false short-iso"}, f.requests); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestFormsOfAJournal(t *testing.T) {
+	for _, c := range []struct{ line, asked, out string }{
+		{"argosy journal hello", "journal hello.service  10 false short-iso", "one\ntwo\n"},
+		{"argosy journal -o json hello", "journal hello.service  10 false json", "one\ntwo\n"},
+		{"fleetctl journal hello", "journal hello.service  10 false short", "one\ntwo\n"},
+		{"fleetctl journal --output=cat hello", "journal hello.service  10 false cat", "one\ntwo\n"},
+		{"argosy journal --output=export hello", "journal hello.service  10 false export", "onetwo"}, // bytes as they are
+	} {
+		f := fake{journals: map[string][]string{"hello.service": {"one", "two"}}}
+		if got := run(t, &f, c.line); got.out != c.out || got.code != 0 || f.requests[0] != c.asked {
+			t.Errorf("%s: %+v, asked %q", c.line, got, f.requests)
+		}
 	}
 }
 

@@ -11,6 +11,8 @@ package systemd
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"argosy/internal/cluster"
@@ -77,7 +79,38 @@ type Manager interface {
 type Journal interface {
 	// Tail returns the last n lines of a unit, oldest first.
 	Tail(ctx context.Context, name cluster.UnitName, n int) ([]string, error)
-	// Follow calls line for the last n lines of a unit and then for each new
-	// one until ctx ends. A zero follow returns after the last n lines.
-	Follow(ctx context.Context, name cluster.UnitName, n int, follow bool, line func(string) error) error
+	// Follow calls line for the last lines of a unit, and then for each new one
+	// until ctx ends, if that is wanted. In the form JournalExport, which has no
+	// lines, it is called with pieces of what journalctl writes, as they come.
+	Follow(ctx context.Context, name cluster.UnitName, view JournalView, line func(string) error) error
+}
+
+// JournalView says what of a unit's journal is wanted.
+type JournalView struct {
+	Lines  int    // of the past
+	Follow bool   // and what comes
+	Form   string // one of JournalForms; "": JournalShortISO
+}
+
+// Forms of a journal that mean something here; the others are only passed on.
+const (
+	JournalShortISO = "short-iso" // each line begins with its time and its program
+	JournalExport   = "export"    // bytes, no lines
+)
+
+// JournalForms are the words for the forms of a journal, journalctl's own.
+func JournalForms() []string {
+	return []string{
+		"short", "short-full", JournalShortISO, "short-iso-precise", "short-precise", "short-monotonic", "short-unix", "short-delta",
+		"with-unit", "cat", "verbose", "json", "json-pretty", "json-sse", "json-seq", JournalExport,
+	}
+}
+
+// CheckJournalForm returns an Invalid error that names the forms there are, unless
+// it is one of them or "".
+func CheckJournalForm(form string) error {
+	if form == "" || slices.Contains(JournalForms(), form) {
+		return nil
+	}
+	return cluster.Errorf(cluster.Invalid, "%.40q is no form of a journal: use %s", form, strings.Join(JournalForms(), ", "))
 }

@@ -193,14 +193,18 @@ type JournalQuery struct {
 	Node   cluster.NodeID // "": where it runs
 	Lines  int
 	Follow bool
+	Form   string // one of systemd.JournalForms; "": that of a plain listing
 }
 
 // Journal calls each for every line; nil at the end of one that is not
-// followed.
+// followed. In the form systemd.JournalExport it is called with pieces instead.
 func (c *Client) Journal(ctx context.Context, q JournalQuery, each func(line string) error) error {
 	return c.journal(ctx, fill(wire.PathJournal, string(q.Unit)), q, func(m wire.LogLine) error {
 		if m.Alive {
 			return nil
+		}
+		if m.Bytes != nil {
+			return each(string(m.Bytes))
 		}
 		return each(m.Line)
 	})
@@ -217,6 +221,9 @@ func (c *Client) journal(ctx context.Context, path string, q JournalQuery, each 
 	query := url.Values{"lines": {strconv.Itoa(q.Lines)}, "follow": {strconv.FormatBool(q.Follow)}}
 	if q.Node != "" {
 		query.Set("node", string(q.Node))
+	}
+	if q.Form != "" {
+		query.Set("output", q.Form)
 	}
 	return stream(ctx, c, request{method: http.MethodGet, path: path, query: query}, func(line wire.LogLine) error {
 		if p := line.Error; p != nil {

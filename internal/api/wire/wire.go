@@ -40,7 +40,7 @@ const (
 	PathRestart  = "/v1/units:restart"             // POST NamesRequest -> DesiredAnswer
 	PathExplain  = "/v1/units/{name}/explain"      // GET place.Explanation
 	PathScale    = "/v1/units:scale"               // POST ScaleRequest -> DesiredAnswer
-	PathJournal  = "/v1/units/{name}/journal"      // GET stream of LogLine; ?lines= &follow= &node=
+	PathJournal  = "/v1/units/{name}/journal"      // GET stream of LogLine; ?lines= &follow= &node= &output=
 	PathWatch    = "/v1/watch"                     // GET stream of Change
 	PathEvents   = "/v1/events"                    // GET stream of EventMessage; ?since= &after= &follow= &unit= &node= &name=
 	PathRenew    = "/v1/nodes/{id}/session"        // POST cluster.Session -> cluster.Session
@@ -282,6 +282,8 @@ type DesiredAnswer struct {
 // an error carries only Error.
 type LogLine struct {
 	Line string `json:"line"`
+	// Bytes is a piece of a journal in the form export, which has no lines.
+	Bytes []byte `json:"bytes,omitempty"`
 	// Alive is a sign of life of a quiet journal; there is no line.
 	Alive bool     `json:"alive,omitempty"`
 	Error *Problem `json:"error,omitempty"`

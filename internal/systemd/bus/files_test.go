@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"argosy/internal/cluster"
+	"argosy/internal/systemd"
 )
 
 // offline makes a driver without a systemd, on folders of the test's own.
@@ -129,15 +131,46 @@ func TestLinesOfTheJournalAreBoundedAndValid(t *testing.T) {
 	}
 }
 
+func TestFormsOfTheJournalAreHandedOnWhole(t *testing.T) {
+	j := journalctl(t, `case " $* " in
+*--output=json\ *) printf '{"MESSAGE":"'; head -c 100000 /dev/zero | tr '\0' x; printf '"}\n' ;;
+*--output=export\ *) printf 'MESSAGE\n\003\0\0\0\0\0\0\0a\n\377\n\n' ;;
+*) echo "$*" ;;
+esac
+`)
+	read := func(form string) (all string) {
+		err := j.Follow(t.Context(), "web.service", systemd.JournalView{Lines: 3, Form: form}, func(piece string) error { all += piece; return nil })
+		if err != nil {
+			t.Errorf("as %q: %v", form, err)
+		}
+		return all
+	}
+	if entry := read("json"); !json.Valid([]byte(entry)) || len(entry) < 100000 {
+		t.Errorf("an entry of %d bytes is cut", len(entry))
+	}
+	if got := read(systemd.JournalExport); got != "MESSAGE\n\x03\x00\x00\x00\x00\x00\x00\x00a\n\xff\n\n" {
+		t.Errorf("the export is %q", got)
+	}
+	if got := read(""); !strings.Contains(got, "--output=short-iso --lines=3 --unit=web.service") {
+		t.Errorf("it is asked %q", got)
+	}
+	for _, form := range []string{"html", "json --file=/x", "cat\n"} {
+		err := j.Follow(t.Context(), "web.service", systemd.JournalView{Form: form}, func(line string) error { t.Error(line); return nil })
+		if cluster.KindOf(err) != cluster.Invalid {
+			t.Errorf("as %q: %v", form, err)
+		}
+	}
+}
+
 func TestFollowingAJournalEndsWithItsContextOrItsReader(t *testing.T) {
 	j := journalctl(t, "echo line; exec sleep 1000\n")
 	ctx, cancel := context.WithCancel(t.Context())
-	err := j.Follow(ctx, "web.service", 1, true, func(string) error { cancel(); return nil })
+	err := j.Follow(ctx, "web.service", systemd.JournalView{Lines: 1, Follow: true}, func(string) error { cancel(); return nil })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("after the end of the context: %v", err)
 	}
 	enough := errors.New("enough")
-	if err := j.Follow(t.Context(), "web.service", 1, true, func(string) error { return enough }); !errors.Is(err, enough) {
+	if err := j.Follow(t.Context(), "web.service", systemd.JournalView{Lines: 1, Follow: true}, func(string) error { return enough }); !errors.Is(err, enough) {
 		t.Errorf("after the reader's refusal: %v", err)
 	}
 }

@@ -17,9 +17,15 @@ import (
 	"argosy/internal/systemd"
 )
 
-// lineMax is the longest line of a journal that is handed on, in bytes; the
-// rest of a longer one is cut off.
-const lineMax = 16 << 10
+// The longest line of a journal that is handed on, in bytes; the rest of a longer
+// one is cut off. Tail's lines are kept in the store. Follow's may be whole
+// entries as JSON, which must not be cut: they have room for the longest line that
+// the journal takes (48 KiB), as numbers if it is no text, and for what else it
+// notes.
+const (
+	lineMax  = 16 << 10
+	entryMax = 256 << 10
+)
 
 // Journal is a systemd.Journal that asks journalctl.
 type Journal struct {
@@ -33,9 +39,11 @@ var _ systemd.Journal = Journal{}
 func (j Journal) Tail(ctx context.Context, name cluster.UnitName, n int) ([]string, error) {
 	j.sync(ctx)
 	var lines []string
-	err := j.read(ctx, []string{"--output=cat", "--lines=" + strconv.Itoa(n), "--unit=" + string(name)}, func(line string) error {
-		lines = append(lines, line)
-		return nil
+	err := j.run(ctx, []string{"--output=cat", "--lines=" + strconv.Itoa(n), "--unit=" + string(name)}, func(out io.Reader) error {
+		return eachLine(out, lineMax, func(line string) error {
+			lines = append(lines, line)
+			return nil
+		})
 	})
 	return lines, err
 }
@@ -47,19 +55,27 @@ func (j Journal) sync(ctx context.Context) {
 	_ = exec.CommandContext(ctx, cmp.Or(j.Program, "journalctl"), "--sync").Run()
 }
 
-// Follow implements systemd.Journal. Each line begins with its time and the
-// program that wrote it.
-func (j Journal) Follow(ctx context.Context, name cluster.UnitName, n int, follow bool, line func(string) error) error {
-	args := []string{"--output=short-iso", "--lines=" + strconv.Itoa(n), "--unit=" + string(name)}
-	if follow {
+// Follow implements systemd.Journal.
+func (j Journal) Follow(ctx context.Context, name cluster.UnitName, view systemd.JournalView, line func(string) error) error {
+	if err := systemd.CheckJournalForm(view.Form); err != nil {
+		return err
+	}
+	form := cmp.Or(view.Form, systemd.JournalShortISO)
+	args := []string{"--output=" + form, "--lines=" + strconv.Itoa(view.Lines), "--unit=" + string(name)}
+	if view.Follow {
 		args = append(args, "--follow")
 	}
-	return j.read(ctx, args, line)
+	return j.run(ctx, args, func(out io.Reader) error {
+		if form == systemd.JournalExport {
+			return eachPiece(out, line)
+		}
+		return eachLine(out, entryMax, line)
+	})
 }
 
-// read runs journalctl and hands its lines on. It returns when journalctl
-// ends, ctx ends, or line refuses one; the process is gone then.
-func (j Journal) read(ctx context.Context, args []string, line func(string) error) error {
+// run runs journalctl and has its output taken. It returns when journalctl ends,
+// ctx ends, or its output is refused; the process is gone then.
+func (j Journal) run(ctx context.Context, args []string, take func(io.Reader) error) error {
 	program := j.Program
 	if program == "" {
 		program = "journalctl"
@@ -77,7 +93,7 @@ func (j Journal) read(ctx context.Context, args []string, line func(string) erro
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("run journalctl: %w", err)
 	}
-	refused := eachLine(out, line)
+	refused := take(out)
 	if refused != nil {
 		cancel()
 	}
@@ -93,9 +109,25 @@ func (j Journal) read(ctx context.Context, args []string, line func(string) erro
 	return nil
 }
 
-// eachLine calls f with each line, cut to lineMax and in valid UTF-8.
-func eachLine(r io.Reader, f func(string) error) error {
-	in := bufio.NewReaderSize(r, lineMax)
+// eachPiece calls f with what is read, as it comes, byte for byte.
+func eachPiece(r io.Reader, f func(string) error) error {
+	piece := make([]byte, lineMax)
+	for {
+		n, err := r.Read(piece)
+		if n > 0 {
+			if err := f(string(piece[:n])); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			return nil // the end; what else went wrong, Wait will tell
+		}
+	}
+}
+
+// eachLine calls f with each line, cut to most bytes and in valid UTF-8.
+func eachLine(r io.Reader, most int, f func(string) error) error {
+	in := bufio.NewReaderSize(r, most)
 	for {
 		text, err := in.ReadSlice('\n')
 		cut := strings.ToValidUTF8(strings.TrimSuffix(string(text), "\n"), "�")

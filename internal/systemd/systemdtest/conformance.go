@@ -49,6 +49,7 @@ func Run(t *testing.T, open func(t *testing.T) Node) {
 		{"giving up on a job leaves the job alone", testGiveUp},
 		{"changes name the unit that changed", testChanges},
 		{"the journal holds the lines of the unit", testJournal},
+		{"the journal has journalctl's forms, and no others", testJournalForms},
 		{"names with every legal character work", testStrangeNames},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -355,7 +356,7 @@ func testJournal(t *testing.T, s *suite) {
 	s.run(systemd.Start, name, "done")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	err := s.node.Journal.Follow(ctx, name, 10, true, func(line string) error {
+	err := s.node.Journal.Follow(ctx, name, systemd.JournalView{Lines: 10, Follow: true}, func(line string) error {
 		if strings.Contains(line, "hello from the unit") {
 			return context.Canceled
 		}
@@ -367,6 +368,33 @@ func testJournal(t *testing.T, s *suite) {
 	lines, err := s.node.Journal.Tail(t.Context(), name, 1000)
 	if err != nil || !slices.Contains(lines, "hello from the unit") {
 		t.Errorf("tail: %q, %v", lines, err)
+	}
+}
+
+func testJournalForms(t *testing.T, s *suite) {
+	const name = "argosytest-forms.service"
+	s.write(name, "[Service]\nType=oneshot\nExecStart=/bin/echo hello in a form\n")
+	s.run(systemd.Start, name, "done")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for form, want := range map[string]string{
+		"": "hello in a form", "cat": "hello in a form", "json": `"MESSAGE":"hello in a form"`, systemd.JournalExport: "MESSAGE=hello in a form\n",
+	} {
+		all := ""
+		err := s.node.Journal.Follow(ctx, name, systemd.JournalView{Lines: 100, Follow: true, Form: form}, func(piece string) error {
+			if all += piece + "\n"; strings.Contains(all, want) {
+				return context.Canceled
+			}
+			return nil
+		})
+		if err != context.Canceled { //nolint:errorlint // it comes back as it was returned
+			t.Errorf("as %q: %v\n%s", form, err, all)
+		}
+	}
+	for _, form := range []string{"html", "json --file=/etc/shadow", "-f"} {
+		if err := s.node.Journal.Follow(ctx, name, systemd.JournalView{Form: form}, func(string) error { return nil }); cluster.KindOf(err) != cluster.Invalid {
+			t.Errorf("as %q: %v", form, err)
+		}
 	}
 }
 

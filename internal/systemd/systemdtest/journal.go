@@ -2,10 +2,12 @@ package systemdtest
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
 	"argosy/internal/cluster"
+	"argosy/internal/systemd"
 )
 
 // print adds a line to a unit's journal.
@@ -33,10 +35,24 @@ func (f *Fake) Tail(ctx context.Context, name cluster.UnitName, n int) ([]string
 	return slices.Clone(lines[max(0, len(lines)-n):]), nil
 }
 
+// inForm puts a line into a form, as far as the forms differ here.
+func inForm(form, line string) string {
+	switch form {
+	case "json":
+		return fmt.Sprintf(`{"MESSAGE":%q}`, line)
+	case systemd.JournalExport:
+		return "MESSAGE=" + line + "\n\n"
+	}
+	return line
+}
+
 // Follow implements systemd.Journal.
-func (f *Fake) Follow(ctx context.Context, name cluster.UnitName, n int, follow bool, line func(string) error) error {
+func (f *Fake) Follow(ctx context.Context, name cluster.UnitName, view systemd.JournalView, line func(string) error) error {
+	if err := systemd.CheckJournalForm(view.Form); err != nil {
+		return err
+	}
 	f.mu.Lock()
-	at := max(0, len(f.lines[name])-n)
+	at := max(0, len(f.lines[name])-view.Lines)
 	f.mu.Unlock()
 	for {
 		f.mu.Lock()
@@ -44,11 +60,11 @@ func (f *Fake) Follow(ctx context.Context, name cluster.UnitName, n int, follow 
 		at += len(lines)
 		f.mu.Unlock()
 		for _, text := range lines {
-			if err := line(text); err != nil {
+			if err := line(inForm(view.Form, text)); err != nil {
 				return err
 			}
 		}
-		if !follow {
+		if !view.Follow {
 			return nil
 		}
 		select {
