@@ -64,8 +64,8 @@ type Config struct {
 	Dir string
 	// BootID is the kernel's name of this boot.
 	BootID string
-	// Address, Labels and Version are reported as they are; zero CPUs and
-	// Memory are asked of the host.
+	// Address, Labels and Version are reported as they are, unless SetLabels says
+	// otherwise; zero CPUs and Memory are asked of the host.
 	Address netip.Addr
 	Labels  map[string]string
 	Version string
@@ -150,6 +150,9 @@ func (a *Agent) Run(ctx context.Context) error {
 
 // Session returns the node's session as of its last renewal.
 func (a *Agent) Session() cluster.Session { return a.session.current() }
+
+// SetLabels replaces the labels that the node reports.
+func (a *Agent) SetLabels(labels map[string]string) { a.report.setLabels(labels) }
 
 // SetProblems sets what the node reports for an operator to act on.
 func (a *Agent) SetProblems(problems []string) { a.report.set(problems) }

@@ -443,6 +443,21 @@ func TestWhatIsHeldBackIsToldInTime(t *testing.T) {
 	})
 }
 
+func TestLabelsThatChangeAreReported(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.start()
+		m.pass(3 * time.Second)
+		before := len(m.hub.told())
+		m.a.SetLabels(map[string]string{"disk": "ssd"})
+		m.a.SetLabels(map[string]string{"disk": "ssd"})
+		m.pass(time.Second)
+		reports := m.hub.told()
+		if n := len(reports) - before; n != 1 || reports[len(reports)-1].Labels["disk"] != "ssd" {
+			t.Errorf("%d reports: %+v", n, reports)
+		}
+	})
+}
+
 func TestANameOfTheHostIsNeverTouched(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *machine) {
 		m.fake.AddHost("ssh.service", daemon)

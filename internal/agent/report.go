@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -20,12 +21,13 @@ type reporter struct {
 
 	mu       sync.Mutex
 	problems []string
+	labels   map[string]string
 	begun    bool // a session was opened, so the node is known
 	due      bool
 }
 
 func newReporter(a *Agent) *reporter {
-	r := &reporter{a: a}
+	r := &reporter{a: a, labels: a.cfg.Labels}
 	r.loop = loop.New("report", a.log, r.step)
 	return r
 }
@@ -38,6 +40,18 @@ func (r *reporter) set(problems []string) {
 		return
 	}
 	r.problems = slices.Clone(problems)
+	r.due = r.due || r.begun
+	r.loop.Wake()
+}
+
+// setLabels replaces the node's labels.
+func (r *reporter) setLabels(labels map[string]string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if maps.Equal(r.labels, labels) {
+		return
+	}
+	r.labels = maps.Clone(labels)
 	r.due = r.due || r.begun
 	r.loop.Wake()
 }
@@ -75,7 +89,7 @@ func (r *reporter) step(ctx context.Context) (time.Duration, error) {
 func (r *reporter) compose() cluster.Report {
 	cfg := r.a.cfg
 	report := cluster.Report{
-		Node: cfg.Node, Address: cfg.Address, Labels: cfg.Labels, Version: cfg.Version,
+		Node: cfg.Node, Address: cfg.Address, Labels: r.labels, Version: cfg.Version,
 		Arch: runtime.GOARCH, CPUs: cfg.CPUs, Memory: cfg.Memory, Problems: r.problems,
 	}
 	if report.CPUs == 0 {

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
 	"os/user"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -52,6 +54,7 @@ func newDaemon(a *app) *cobra.Command {
 			group, ctx := errgroup.WithContext(cmd.Context())
 			group.Go(func() error { return manager.Keep(ctx) })
 			group.Go(func() error { return d.Run(ctx) })
+			group.Go(func() error { return onHangup(ctx, func() { reload(d, config, log) }) })
 			if err := group.Wait(); !errors.Is(err, context.Canceled) {
 				return err
 			}
@@ -60,6 +63,33 @@ func newDaemon(a *app) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&config, "config", config, "read this `file`, if it exists")
 	return cmd
+}
+
+// onHangup calls f at each SIGHUP, until ctx ends. The daemon has no terminal that
+// could go away: the signal asks it to read its configuration again.
+func onHangup(ctx context.Context, f func()) error {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	for {
+		select {
+		case <-hangups:
+			f()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// reload has a daemon take over what its configuration says now. One that is
+// refused changes nothing.
+func reload(d *node.Daemon, path string, log *slog.Logger) {
+	cfg, err := node.LoadConfig(path)
+	if err != nil {
+		log.Error("the configuration is refused, that of before counts", "err", err)
+		return
+	}
+	d.Reload(cfg)
 }
 
 func newEtcd(a *app) *cobra.Command {
@@ -76,6 +106,7 @@ func newEtcd(a *app) *cobra.Command {
 				return err
 			}
 			log := a.serviceLog()
+			signal.Ignore(syscall.SIGHUP) // there is nothing to read again
 			return etcd.Run(cmd.Context(), cfg, func() { a.notifySystemd(log, daemon.SdNotifyReady) })
 		},
 	}
@@ -92,6 +123,7 @@ func newPermit(a *app) *cobra.Command {
 		Hidden: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log := a.serviceLog()
+			signal.Ignore(syscall.SIGHUP) // there is nothing to read again
 			cfg := permit.Config{Socket: node.PermitSocket, Marker: node.PermitMarker, Watchdog: a.watchdog()}
 			err := permit.Run(cmd.Context(), cfg, permit.Deps{Log: log, Notify: func(state string) error {
 				_, err := daemon.SdNotify(false, state)

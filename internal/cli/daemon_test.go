@@ -3,12 +3,61 @@ package cli
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
+	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"argosy/internal/cli/contexts"
 )
+
+func TestAHangupIsNoEnd(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	heard := make(chan bool, 1)
+	done := make(chan error, 1)
+	signal.Ignore(syscall.SIGHUP) // one that comes too early must not end the test
+	defer signal.Reset(syscall.SIGHUP)
+	go func() {
+		done <- onHangup(ctx, func() {
+			select {
+			case heard <- true:
+			default:
+			}
+		})
+	}()
+	for range 2 {
+		await(t, heard, func() {
+			if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+// await sends again and again until it was heard.
+func await(t *testing.T, heard <-chan bool, send func()) {
+	t.Helper()
+	for range 1000 {
+		send()
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		select {
+		case <-heard:
+			cancel()
+			return
+		case <-ctx.Done():
+			cancel()
+		}
+	}
+	t.Fatal("the signal was not heard")
+}
 
 func TestWhenTheDaemonIsInstalled(t *testing.T) {
 	cases := map[string]struct {

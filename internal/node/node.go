@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"argosy/internal/agent"
 	"argosy/internal/api"
 	"argosy/internal/cluster"
 	"argosy/internal/systemd"
@@ -54,9 +55,10 @@ type Daemon struct {
 	// is to give it up.
 	changed, parting chan struct{}
 
-	mu      sync.Mutex
+	mu      sync.Mutex    // guards cfg.Labels, too: the rest of cfg stays
 	waiting string        // what an unformed node waits for
 	parted  chan struct{} // closed when the parting that somebody waits for is done
+	agent   *agent.Agent  // the last that worked here
 }
 
 // New makes a daemon from a configuration that was checked.

@@ -106,14 +106,15 @@ func (d *Daemon) runFormed(ctx context.Context) error {
 	uplink := d.uplink(servers)
 	node := agent.New(agent.Config{
 		Node: d.id, Timings: c.Timings, Dir: d.cfg.Dir, BootID: bootID(),
-		Address: d.cfg.Address, Labels: d.cfg.Labels, Version: d.deps.Version,
+		Address: d.cfg.Address, Version: d.deps.Version,
 	}, agent.Deps{
 		Uplink: uplink, Manager: d.deps.Manager, Journal: d.deps.Journal, Log: d.deps.Log,
 		Permit:  permitProcess{PermitSocket, c.Timings.Valid},
 		Usage:   (&usageMeter{dir: "/proc"}).read,
 		OnSlice: func(slice cluster.Slice) { d.keepServers(servers, slice); cell.set(slice) },
 	})
-	node.SetProblems(d.cfg.problems(c))
+	d.works(node)
+	node.SetProblems(d.config().problems(c))
 
 	group, running := errgroup.WithContext(ctx)
 	// Roles before the agent: on a server, the agent's first call is answered

@@ -40,6 +40,7 @@ After=network-online.target dbus.socket
 [Service]
 Type=notify
 ExecStart={{.Binary}} daemon
+ExecReload=/bin/kill -HUP $MAINPID
 Restart=always
 RestartSec=500ms
 KillMode=process

@@ -308,6 +308,7 @@ func daemonDeath(w *labtest.World) {
 		return strings.Join(all, " ")
 	}
 	before := pids()
+	hangup(w)
 	for i := 1; i <= 3; i++ {
 		w.In(i, "systemctl", "kill", "-s", "KILL", "argosy.service")
 	}
@@ -322,6 +323,42 @@ func daemonDeath(w *labtest.World) {
 		w.T.Errorf("main processes %s before, %s after", before, after)
 	}
 	w.Soon(1, "destroy", "calm.service")
+}
+
+// hangup demands that SIGHUP ends none of our processes, and that the daemon reads
+// its labels again.
+func hangup(w *labtest.World) {
+	ours := func(i int) string {
+		return w.In(i, "systemctl", "show", "-p", "MainPID", "--value", "argosy.service", "argosy-etcd.service", "argosy-permit.service").Out
+	}
+	const conf = "/etc/argosy/argosy.conf"
+	for i := 1; i <= 3; i++ {
+		before := ours(i)
+		label := fmt.Sprintf("hup=%d", i)
+		w.In(i, "sh", "-c", "cp "+conf+" /tmp/conf && printf '[Node]\\nLabels=%s\\n' "+label+" >>"+conf)
+		for _, service := range []string{"argosy.service", "argosy-etcd.service", "argosy-permit.service"} {
+			w.In(i, "systemctl", "kill", "-s", "HUP", service)
+		}
+		w.Wait(10*time.Second, label+" counts", func() string {
+			if list := w.OK(1, "list-machines", "--fields", "node,labels"); !strings.Contains(list, label) {
+				return list
+			}
+			return ""
+		})
+		w.In(i, "sh", "-c", "cat /tmp/conf >"+conf)
+		if r := w.In(i, "systemctl", "reload", "argosy.service"); r.Code != 0 {
+			w.T.Errorf("reload: %s", r.Err)
+		}
+		w.Wait(10*time.Second, label+" is gone", func() string {
+			if list := w.OK(1, "list-machines", "--fields", "node,labels"); strings.Contains(list, label) {
+				return list
+			}
+			return ""
+		})
+		if after := ours(i); after != before {
+			w.T.Errorf("node-%d: our main processes %q before SIGHUP, %q after", i, before, after)
+		}
+	}
 }
 
 // healthy waits until all is as it should be, seen from every node of three.
