@@ -133,13 +133,6 @@ func (h *hub) Report(_ context.Context, r cluster.Report) error {
 	return nil
 }
 
-// told returns the reports that have come.
-func (h *hub) told() []cluster.Report {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return slices.Clone(h.reports)
-}
-
 // reported returns how many updates of statuses have come.
 func (h *hub) reported() int {
 	h.mu.Lock()
