@@ -91,7 +91,7 @@ func TestAGlobalUnitStoppingOnOneNodeKeepsTheOtherNodesStatuses(t *testing.T) {
 			for i := range u.Put {
 				u.Put[i].Node = node
 			}
-			if err := f.servers[0].statuses.Update(t.Context(), node, u); err != nil {
+			if err := f.servers[0].statuses.Update(f.t.Context(), node, u); err != nil {
 				t.Fatal(err)
 			}
 		}
