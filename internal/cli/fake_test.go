@@ -29,6 +29,7 @@ type fake struct {
 	journals map[string][]string // by unit and node name
 	// watches are the messages of the first, second … watch; the server ends
 	// all but the last, which stays open.
+	lasting bool // a watch goes on when its messages have been told
 	watches [][]wire.Change
 	// events are the messages of the first, second … stream of events; each but
 	// the last is broken off by the server, and the last stays open if it is
@@ -201,7 +202,7 @@ func (f *fake) Watch(ctx context.Context, each func(wire.Change) error) error {
 			return err
 		}
 	}
-	if len(f.watches) > 0 {
+	if len(f.watches) > 0 && !f.lasting {
 		return nil
 	}
 	if f.watching != nil {

@@ -260,6 +260,7 @@ web@3.service  active (running) on node-3   main process 203 instead of 103
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
+				c.fake.lasting = true
 				got := run(t, &c.fake, c.line)
 				if diff := cmp.Diff(c.want, got, cmp.AllowUnexported(result{})); diff != "" {
 					t.Error(diff)
