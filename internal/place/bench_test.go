@@ -25,7 +25,7 @@ func BenchmarkPlan(b *testing.B) {
 					}
 				}
 			})
-			settled := placetest.Settled(in)
+			settled := placetest.Running(placetest.Settled(in))
 			b.Run(name("settled"), func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {

@@ -19,6 +19,7 @@ type pass struct {
 	order    []*unit        // in which they are placed
 	byID     map[cluster.NodeID]*node
 	deletes  []Deletion
+	failed   []*unit // that may be tried again
 	filters  filters
 	classes  map[string]*class
 	globs    *globs

@@ -79,10 +79,11 @@ func (p *pass) keep(u *unit) {
 			p.giveUp(u, n)
 			continue
 		}
-		// Nothing says that a unit whose constraints cannot be read must not stay.
-		if why := p.why(p.filters.staying, u, n); why != "" && !u.broken {
-			u.left = append(u.left, fmt.Sprintf("%s, which %s", n.name, why))
-			continue
+		if !u.easy() {
+			if why := p.why(p.filters.staying, u, n); why != "" {
+				u.left = append(u.left, fmt.Sprintf("%s, which %s", n.name, why))
+				continue
+			}
 		}
 		p.put(u, n)
 	}

@@ -43,6 +43,7 @@ func (p *pass) findFailures() {
 		}
 		if u.mayRetry(s) {
 			u.failed = s
+			p.failed = append(p.failed, u)
 		}
 	}
 }
@@ -119,7 +120,7 @@ func (p *pass) failedNodes(u *unit) []cluster.NodeID {
 
 // next returns when the next unit is to be tried again, zero if none is.
 func (p *pass) next() (first time.Time) {
-	for _, u := range p.units {
+	for _, u := range p.failed {
 		if !u.waits() {
 			continue
 		}

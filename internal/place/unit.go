@@ -68,6 +68,13 @@ func (u *unit) free() bool {
 		!u.asks() && len(u.spreads) == 0
 }
 
+// easy reports whether no filter can drive the unit off a node that it is on:
+// most units demand nothing. Nor does anything say that a unit must leave whose
+// constraints cannot be read.
+func (u *unit) easy() bool {
+	return u.broken || u.free() && u.spec.MachineID == "" && len(u.spec.Metadata) == 0 && len(u.spec.Require) == 0
+}
+
 // stays reports whether the unit is where its record has it.
 func (u *unit) stays() bool {
 	if u.old == nil || len(u.old.Nodes) != len(u.at) {
