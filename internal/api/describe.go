@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"argosy/internal/api/wire"
+	"argosy/internal/systemd"
 )
 
 // How the API describes itself, where the framework cannot see it by the types
@@ -18,11 +19,12 @@ import (
 // answer without one has no content.
 type shape struct {
 	in, out reflect.Type
-	// lines says that the answer is a stream, of out as JSON, one a line; raw
-	// that both bodies are bytes of a protocol of their own, which note names.
-	lines, raw bool
-	query      []*huma.Param
-	note       string
+	// lines says that the answer is a stream, of out as JSON, one a line; text
+	// that it is a text in a form that note names; raw that both bodies are bytes
+	// of a protocol of their own, which note names.
+	lines, text, raw bool
+	query            []*huma.Param
+	note             string
 }
 
 // exchange is the shape of a call with one JSON body each way.
@@ -46,6 +48,7 @@ func linesOf[M any](query ...*huma.Param) shape {
 const (
 	mediaJSON    = "application/json"
 	mediaLines   = "application/x-ndjson"
+	mediaText    = "text/plain"
 	mediaBytes   = "application/octet-stream"
 	mediaProblem = "application/problem+json"
 )
@@ -75,11 +78,15 @@ func linesParam() *huma.Param {
 	return param("lines", huma.TypeInteger, "how many lines of the past; 10 by default")
 }
 
+func outputParam() *huma.Param {
+	return param("output", huma.TypeString, "the form, as journalctl has it: "+strings.Join(systemd.JournalForms(), ", "))
+}
+
 // describe makes the description that all routes have in common.
 func describe(r route) huma.Operation {
 	id := strings.NewReplacer("/v1/", "", "/", "-", "{", "", "}", "", ":", "-").Replace(r.path)
 	return huma.Operation{
-		OperationID: strings.ToLower(r.method) + "-" + id, Method: r.method, Path: r.path, Summary: r.summary,
+		OperationID: strings.ToLower(r.method) + "-" + strings.TrimPrefix(id, "-"), Method: r.method, Path: r.path, Summary: r.summary,
 	}
 }
 
@@ -106,8 +113,11 @@ func describeShape(types huma.Registry, r route, s shape) huma.Operation {
 	}
 	op.Responses = map[string]*huma.Response{"default": problemResponse(types)}
 	media := mediaJSON
-	if s.lines {
+	switch {
+	case s.lines:
 		media = mediaLines
+	case s.text:
+		media = mediaText
 	}
 	if content := s.content(types, s.out, media); content != nil {
 		op.Responses["200"] = &huma.Response{Description: http.StatusText(http.StatusOK), Content: content}

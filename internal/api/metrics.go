@@ -4,29 +4,18 @@ import (
 	"context"
 	"net/http"
 
-	"argosy/internal/api/wire"
 	"argosy/internal/cluster"
 	"argosy/internal/metrics"
 )
 
-// withMetrics adds the page that Prometheus reads. It is no part of the described
-// API: its form is Prometheus' own. Whoever may read the cluster on one page may
-// read its numbers.
-func (s *Server) withMetrics(next http.Handler) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+wire.PathMetrics, func(w http.ResponseWriter, r *http.Request) {
-		if err := authorize(anyMember, callerOf(r.Context()), "", s.roster()); err != nil {
-			writeProblem(w, err)
-			return
-		}
-		if s.Metrics == nil {
-			writeProblem(w, cluster.Errorf(cluster.Unavailable, "this server counts nothing"))
-			return
-		}
-		s.Metrics.Serve(w, r, s.snapshot(r.Context()))
-	})
-	mux.Handle("/", next)
-	return mux
+// metrics serves the page that Prometheus reads. Whoever may read the cluster on
+// one page may read its numbers.
+func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
+	if s.Metrics == nil {
+		writeProblem(w, cluster.Errorf(cluster.Unavailable, "this server counts nothing"))
+		return
+	}
+	s.Metrics.Serve(w, r, s.snapshot(r.Context()))
 }
 
 // snapshot is what is true now. What cannot be found out in time is left out: a
@@ -47,7 +36,7 @@ func (s *Server) snapshot(ctx context.Context) metrics.Snapshot {
 		now.Leading = s.Leading()
 	}
 	if state := s.Mirror.State(); state != nil {
-		v := newViews(state, s.Health)
+		v := s.views(state)
 		now.Revision, now.Term = state.Revision, state.Leader.Term
 		now.Nodes, now.Units = countNodes(v), countStates(v)
 	}

@@ -50,6 +50,8 @@ func newRouter(s *Server) *router {
 func (s *Server) router() *router {
 	r := newRouter(s)
 	operation(r, route{"GET", wire.PathStatus, anyMember, "The cluster on one page"}, s.status)
+	r.stream(route{"GET", wire.PathMetrics, anyMember, "Read what Prometheus reads"},
+		shape{out: reflect.TypeFor[string](), text: true, note: "Prometheus' own form."}, s.metrics)
 	s.unitRoutes(r)
 	s.nodeRoutes(r)
 
@@ -80,7 +82,7 @@ func (s *Server) unitRoutes(r *router) {
 	operation(r, route{"POST", wire.PathScale, operators, "Make the instances of a template so many"}, s.scaleUnits)
 	operation(r, route{"POST", wire.PathDestroy, operators, "Destroy units"}, s.destroyUnits)
 	r.stream(route{"GET", wire.PathJournal, operators, "Read a unit's journal, wherever it is"},
-		linesOf[wire.LogLine](linesParam(), followParam(), param("node", huma.TypeString, "the ID of the node whose journal is meant")), s.unitJournal)
+		linesOf[wire.LogLine](linesParam(), followParam(), outputParam(), param("node", huma.TypeString, "the ID of the node whose journal is meant")), s.unitJournal)
 	r.stream(route{"GET", wire.PathWatch, operators, "Follow what changes"}, linesOf[wire.Change](), s.watch)
 	r.stream(route{"GET", wire.PathEvents, operators, "Read what happened, and follow it"}, linesOf[wire.EventMessage](
 		param("since", huma.TypeString, "a duration back from now, as 90m"), afterParam(), followParam(),
@@ -95,7 +97,7 @@ func (s *Server) nodeRoutes(r *router) {
 	operation(r, route{"PATCH", wire.PathNode, operators, "Change the labels of a node"}, s.patchNode)
 	operation(r, route{"DELETE", wire.PathNode, operatorsOrOwn, "Remove a node for good"}, s.removeNode)
 	r.stream(route{"GET", wire.PathNodeLog, servers, "Read a unit's journal on this node"},
-		linesOf[wire.LogLine](linesParam(), followParam()), s.nodeJournal)
+		linesOf[wire.LogLine](linesParam(), followParam(), outputParam()), s.nodeJournal)
 
 	terminal := shape{raw: true, note: "Frames of package channel, both ways at once, over HTTP/2 only."}
 	r.stream(route{"POST", wire.PathTerminal, operators, "Open a terminal on a node"}, terminal, s.openTerminal)

@@ -81,11 +81,11 @@ func NewServer(deps Deps) *Server {
 }
 
 // Handler serves callers from the network, who are who their certificate says.
-func (s *Server) Handler() http.Handler { return identify(s.withMetrics(s.routes())) }
+func (s *Server) Handler() http.Handler { return identify(s.routes()) }
 
 // Local serves the unix socket: whoever may open it is root on a server.
 func (s *Server) Local() http.Handler {
-	return withFleet(local(s.withMetrics(s.routes())), fleetv1.New(fleetOps{s}, statusOf))
+	return withFleet(local(s.routes()), fleetv1.New(fleetOps{s}, statusOf))
 }
 
 // identify establishes the caller from the TLS session.

@@ -113,20 +113,6 @@ idle.service   HASHHAS  inactive  inactive  -
 web@1.service  HASHHAS  launched  launched  -
 `,
 		},
-		"a global unit that is nowhere is a global one": {
-			line: "fleetctl list-unit-files --fields unit,dstate,target,global idle2",
-			want: `
-UNIT           DSTATE    TARGET  GLOBAL
-idle2.service  inactive  global  true
-`,
-		},
-		"argosy says so too": {
-			line: "argosy list-unit-files --fields unit,dstate,target idle2",
-			want: `
-UNIT           DSTATE    TARGET
-idle2.service  inactive  global
-`,
-		},
 		"the description of a unit is in its text": {
 			line: "fleetctl list-unit-files --fields unit,global,desc hello every",
 			want: `
@@ -388,6 +374,19 @@ web@1.service - Hello
 `}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(result{})); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestAGlobalUnitIsGlobalWhereverItIs(t *testing.T) {
+	idle := hello(cluster.Inactive)
+	idle.Global = true
+	waits := pending(hello(cluster.Launched), "0 of 3 nodes: 3 lack region=us")
+	waits.Name, waits.Placement.Global = "waits.service", true
+	for _, name := range []string{"argosy", "fleetctl"} {
+		got := run(t, &fake{units: units(idle, waits), nodes: threeNodes()}, name+" list-unit-files --no-legend --fields unit,dstate,target,global")
+		if got.out != "hello.service  inactive  global  true\nwaits.service  launched  global  true\n" {
+			t.Errorf("%s: %+v", name, got)
+		}
 	}
 }
 

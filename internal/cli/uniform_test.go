@@ -22,6 +22,7 @@ func notListings() map[string]string {
 	return map[string]string{
 		"argosy status":       "one page, or units in detail: it has no line to a thing, and its exit code is LSB's",
 		"argosy explain":      "an answer about one unit, computed when it is asked for: there is nothing to watch and no name but the unit's",
+		"argosy journal":      "lines of a journal, in journalctl's own forms",
 		"argosy token create": "prints the one thing that it made",
 		"argosy context show": "prints one context",
 	}

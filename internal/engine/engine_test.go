@@ -239,7 +239,7 @@ func TestLateWritesOfADeposedLeaderAreRefused(t *testing.T) {
 		if n := f.refused(old.id); n != 1 {
 			t.Errorf("the late write was refused %d times", n)
 		}
-		old.counted(t, `fleet_engine_task_failure_count_total{type="attemptscheduleunit"} 1`)
+		old.counted(f.t, `fleet_engine_task_failure_count_total{type="attemptscheduleunit"} 1`)
 		if placed := f.state().Placements; len(placed) != 0 {
 			t.Errorf("the late write was accepted: %v", placed)
 		}
@@ -263,14 +263,14 @@ func TestWhatALeaderDoesIsCounted(t *testing.T) {
 		f.commit(store.Delete(store.UnitKey("web@0.service")))
 		f.until(time.Second, "unplaced", func(s *cluster.State) bool { return len(s.Placements) == 20 })
 		old := f.leader()
-		old.counted(t, `fleet_engine_task_count_total{type="attemptscheduleunit"} 20`, `fleet_engine_task_count_total{type="unscheduleunit"} 2`,
+		old.counted(f.t, `fleet_engine_task_count_total{type="attemptscheduleunit"} 20`, `fleet_engine_task_count_total{type="unscheduleunit"} 2`,
 			`fleet_engine_task_failure_count_total{type="attemptscheduleunit"} 0`, "argosy_leader 1")
 		if old.engine.LeadingSince().IsZero() {
 			t.Error("the leader does not lead")
 		}
 		for _, s := range f.servers {
 			if s != old {
-				s.counted(t, `fleet_engine_task_count_total{type="attemptscheduleunit"} 0`, "fleet_engine_reconcile_count_total 0", "fleet_engine_leader_start_time 0", "argosy_leader 0")
+				s.counted(f.t, `fleet_engine_task_count_total{type="attemptscheduleunit"} 0`, "fleet_engine_reconcile_count_total 0", "fleet_engine_leader_start_time 0", "argosy_leader 0")
 			}
 		}
 	})
