@@ -64,7 +64,7 @@ func TestTheAPIDescribesItself(t *testing.T) {
 	if !strings.HasPrefix(doc.OpenAPI, "3.1.") || doc.Info.Title == "" || doc.Info.Version == "" {
 		t.Errorf("version %s of %+v", doc.OpenAPI, doc.Info)
 	}
-	served := map[string]bool{wire.PathOpenAPI: true, wire.PathMetrics: true} // those are for programs that know them
+	served := map[string]bool{wire.PathOpenAPI: true}
 	count := 0
 	for _, r := range routes {
 		served[r.path] = true
