@@ -52,7 +52,7 @@ func (b *bench) run() error {
 	}
 	_, err := b.lab("bench", 3, func(l *lab.Lab, took time.Duration) error {
 		b.row("form a cluster of 3 nodes with 3 servers, from booted", seconds(took), "")
-		for _, step := range []func(*lab.Lab) error{b.one, b.idle, b.hundred, b.many, b.loss} {
+		for _, step := range []func(*lab.Lab) error{b.one, b.idle, b.hundred, b.beside, b.many, b.loss} {
 			if err := step(l); err != nil {
 				return err
 			}
@@ -230,6 +230,40 @@ func (b *bench) rss(l *lab.Lab, service string) string {
 func (b *bench) hundred(l *lab.Lab) error {
 	_, err := b.fleet(l, 100)
 	return err
+}
+
+// beside starts units alone, and beside as many that fail.
+func (b *bench) beside(l *lab.Lab) error {
+	const n = 300
+	dir, names, err := b.files(n)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	sick := filepath.Join(dir, "sick@.service")
+	text := "[Unit]\nStartLimitBurst=2\n[Service]\nExecStart=/bin/false\nRestart=on-failure\n"
+	if err := os.WriteFile(sick, []byte(text), 0o600); err != nil {
+		return err
+	}
+	var took []time.Duration
+	many := fmt.Sprintf("sick@{1..%d}", n)
+	for _, steps := range [][][]string{
+		{{"submit", names[0]}, {"start", names[1]}, {"destroy", names[1]}},
+		{{"submit", sick}, {"start", "--no-block", many}, {"start", names[1]}, {"destroy", names[1], many, "b@.service", "sick@.service"}},
+	} {
+		for _, args := range steps {
+			d, err := b.argosy(l, args...)
+			if err != nil {
+				return err
+			}
+			if args[0] == "start" && args[1] == names[1] {
+				took = append(took, d)
+			}
+		}
+	}
+	b.row(fmt.Sprintf("start %d units beside %d that fail", n, n), seconds(took[1]),
+		fmt.Sprintf("%.1f times what it takes alone, %s", took[1].Seconds()/took[0].Seconds(), seconds(took[0])))
+	return nil
 }
 
 // fleet starts units through the cluster, and the same directly by systemctl
