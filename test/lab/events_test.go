@@ -20,6 +20,10 @@ import (
 // told nothing twice.
 func TestEvents(t *testing.T) {
 	w := labtest.New(t, labtest.Options{Name: "events", Nodes: 3})
+	// A server that has only just begun its log does not tell what was before.
+	for i := 1; i <= 3; i++ {
+		w.Wait(10*time.Second, "a log that has begun", func() string { return lacks(told(w, i), []string{"log-begins"}) })
+	}
 	w.OK(1, "start", w.File("web.service", labtest.Marked("argosy-events-web", "")))
 	on := w.WaitActive(1, "web.service", 10*time.Second)
 	from, third := on%3+1, (on+1)%3+1
