@@ -182,6 +182,40 @@ func TestAFailureShowsTheLastTenLines(t *testing.T) {
 	})
 }
 
+// Whoever is told of the failure first must be told its reason: a start ends
+// with what it is told first.
+func TestAFailureIsNotShownBeforeItsLastLines(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.fake.JournalLag = 2 * time.Second
+		m.start()
+		m.hub.assign("bad.service", "[Service]\nType=oneshot\nExecStart=/bin/false\n")
+		for range 50 {
+			m.fake.Reconnect() // so that it is looked at again
+			m.pass(100 * time.Millisecond)
+			if s, ok := m.hub.record("bad.service"); ok && s.Failed() && len(s.Log) == 0 {
+				t.Fatalf("%+v", s)
+			}
+		}
+		if s := m.status("bad.service"); !s.Failed() {
+			t.Errorf("after 5 s: %+v", s)
+		}
+	})
+}
+
+func TestAFailureThatIsOverIsNotShown(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.fake.JournalLag = 2 * time.Second
+		m.start()
+		m.hub.assign("bad.service", "[Service]\nType=oneshot\nExecStart=/bin/false\n")
+		m.pass(time.Second)
+		m.hub.assign("bad.service", daemon)
+		m.pass(10 * time.Second)
+		if s := m.status("bad.service"); s.Active != "active" {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 func TestAUnitThatIsInactiveTellsHowItsStartEnded(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *machine) {
 		m.start()
@@ -331,6 +365,31 @@ func TestAfterAPowerCut(t *testing.T) {
 			m.pass(10 * time.Second)
 			m.running("web.service")
 		})
+	})
+}
+
+// systemd answers late because of what starts again and again, and late as it
+// is, its own limit is never reached.
+func TestAUnitThatKeepsSystemdFromOtherWorkIsGivenUp(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.fake.Lag = 3 * time.Second
+		m.start()
+		m.hub.assign("web.service", daemon)
+		m.hub.assign("sick.service", "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/false\nRestart=always\n")
+		m.pass(time.Minute)
+		if s := m.status("sick.service"); !s.Failed() || s.Job != cluster.JobGaveUp || !strings.Contains(s.Problem, "again and again") || len(s.Log) == 0 {
+			t.Errorf("%+v", s)
+		}
+		m.running("web.service")
+		before := m.fake.Calls("start")
+		m.hub.assign("sick.service", m.hub.units["sick.service"].Text, func(a *cluster.Assignment) { a.Restarts++ })
+		m.pass(time.Minute)
+		if n := m.fake.Calls("start") - before; n != 1 {
+			t.Errorf("another try came to %d starts", n)
+		}
+		if s := m.status("sick.service"); s.Job != cluster.JobGaveUp || s.Restarts != 1 {
+			t.Errorf("after another try: %+v", s)
+		}
 	})
 }
 

@@ -150,14 +150,15 @@ func (c *converger) step(ctx context.Context) (time.Duration, error) {
 	began := time.Now()
 	names, all := c.due(began)
 	err := c.observe(ctx, names, all)
-	c.pace.Every = min(max(gatherRounds, 2*time.Since(began)), gatherRoundsMax)
+	lag := time.Since(began)
+	c.pace.Every = min(max(gatherRounds, 2*lag), gatherRoundsMax)
 	if err != nil {
 		c.mu.Lock()
 		c.all = true
 		c.mu.Unlock()
 		return 0, err
 	}
-	again := c.decide(names, all, time.Now())
+	again := c.decide(names, all, lag, time.Now())
 	if all {
 		c.a.statuses.observed()
 	}
@@ -277,16 +278,16 @@ func (c *converger) observeRest(ctx context.Context, units []systemd.Unit) ([]sy
 	return c.a.deps.Manager.Observe(ctx, slices.Sorted(maps.Keys(missing))...)
 }
 
-// decide plans for the observed units, sends workers, and returns when to look
+// decide plans for the units that systemd took lag to show, sends workers, and returns when to look
 // again.
-func (c *converger) decide(names []cluster.UnitName, all bool, now time.Time) time.Duration {
+func (c *converger) decide(names []cluster.UnitName, all bool, lag time.Duration, now time.Time) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if all {
 		names = slices.Sorted(maps.Keys(c.seen))
 	}
 	unwanted := converge.Input{Memory: c.memory, Now: now, Hold: !c.opened}
-	wanted := converge.Input{Memory: c.memory, Now: now, Hold: !c.opened || c.purging(now)}
+	wanted := converge.Input{Memory: c.memory, Now: now, Hold: !c.opened || c.purging(now), Lag: lag}
 	for _, name := range names {
 		want, ok := c.want[name]
 		switch {
@@ -334,6 +335,8 @@ func (c *converger) carryOut(d converge.Decision, want *cluster.Assignment, now 
 		}
 		delete(c.seen, d.Unit)
 		delete(c.retry, d.Unit)
+		delete(c.work.failed, d.Unit)
+		delete(c.work.fetched, d.Unit)
 		c.a.statuses.gone(d.Unit)
 		c.loop.Wake() // a purge may be complete
 	case len(d.Steps) == 0:
@@ -360,11 +363,12 @@ func (c *converger) show(name cluster.UnitName, problem string, now time.Time) {
 	if status.Since.IsZero() {
 		status.Since = now
 	}
-	if !status.Failed() {
-		c.a.statuses.set(status)
+	if status.Failed() {
+		c.work.lastWords(status)
 		return
 	}
-	c.work.fetchLog(status)
+	delete(c.work.failed, name)
+	c.a.statuses.set(status)
 }
 
 // again returns how long until something must be looked at without a wake.

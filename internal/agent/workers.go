@@ -45,8 +45,9 @@ type workers struct {
 	reload    map[cluster.UnitName]bool
 	since     time.Time
 	reloading bool
-	notBefore time.Time                      // after a reload that failed
-	fetched   map[cluster.UnitName]time.Time // Since of the failures whose log was fetched
+	notBefore time.Time                           // after a reload that failed
+	failed    map[cluster.UnitName]cluster.Status // failures whose log is being fetched
+	fetched   map[cluster.UnitName]time.Time      // Since of those whose fetch has begun
 }
 
 // job is one unit's worker.
@@ -60,7 +61,7 @@ func newWorkers(c *converger, parallel int) *workers {
 	return &workers{
 		c: c, slots: make(chan struct{}, parallel), logs: make(chan struct{}, logFetches),
 		jobs: map[cluster.UnitName]*job{}, reload: map[cluster.UnitName]bool{},
-		fetched: map[cluster.UnitName]time.Time{},
+		failed: map[cluster.UnitName]cluster.Status{}, fetched: map[cluster.UnitName]time.Time{},
 	}
 }
 
@@ -160,6 +161,8 @@ func (w *workers) do(ctx context.Context, step converge.Step, want *cluster.Assi
 		out.Err = manager.Write(ctx, step.Unit, want.Text)
 	case converge.Remove:
 		out.Err = manager.Remove(ctx, step.Unit)
+	case converge.GiveUp:
+		out.Result, out.Err = manager.Run(ctx, systemd.Stop, step.Unit)
 	default:
 		out.Result, out.Err = manager.Run(ctx, systemd.Verb(step.Kind), step.Unit)
 	}
@@ -254,20 +257,25 @@ func (w *workers) reloadFor(ctx context.Context, names []cluster.UnitName) error
 	return nil
 }
 
-// fetchLog publishes the status of a failed unit with its last lines. They are
-// fetched once more a little later: the journal may be behind systemd.
-func (w *workers) fetchLog(status cluster.Status) {
+// lastWords publishes the status of a failed unit with its last lines; until
+// they are there, nothing is said of the failure. They are fetched once more a
+// little later: the journal may be behind systemd.
+func (w *workers) lastWords(status cluster.Status) {
 	name := status.Unit
-	if at, ok := w.fetched[name]; ok && at.Equal(status.Since) || w.c.a.deps.Journal == nil {
+	reading, ok := w.failed[name]
+	switch {
+	case ok && reading.Since.Equal(status.Since):
+		w.failed[name] = status // what is newest goes with the lines
+		return
+	case w.fetched[name].Equal(status.Since) || w.c.a.deps.Journal == nil:
 		w.c.a.statuses.set(status)
 		return
 	}
-	w.fetched[name] = status.Since
+	w.fetched[name], w.failed[name] = status.Since, status
 	ctx := w.ctx
 	w.spawn(func() {
 		lines, err := w.tail(ctx, name)
-		status.Log = lines
-		w.c.a.statuses.set(status)
+		w.fetchedLog(name, status.Since, lines)
 		if err == nil && loop.Sleep(ctx, logAgain) == nil {
 			if lines, err = w.tail(ctx, name); err == nil {
 				w.c.a.statuses.addLog(name, status.Since, lines)
@@ -277,6 +285,18 @@ func (w *workers) fetchLog(status cluster.Status) {
 			w.c.a.log.Warn("log of a failed unit not read", "unit", name, "err", err)
 		}
 	})
+}
+
+// fetchedLog publishes a failure, unless the unit is not as it was any more. It
+// does not expect the mutex.
+func (w *workers) fetchedLog(name cluster.UnitName, since time.Time, lines []string) {
+	w.c.mu.Lock()
+	defer w.c.mu.Unlock()
+	if status, ok := w.failed[name]; ok && status.Since.Equal(since) {
+		delete(w.failed, name)
+		status.Log = lines
+		w.c.a.statuses.set(status)
+	}
 }
 
 // tail reads a unit's last lines, a few units at a time. It does not expect

@@ -176,7 +176,18 @@ func (s Status) sameState(t Status) bool {
 func (s Status) Failed() bool { return s.Active == "failed" || JobFailed(s.Job) }
 
 // Failure says how a unit failed, in the words of FailureText.
-func (s Status) Failure() string { return FailureText(s.Result, s.ExitCode) }
+func (s Status) Failure() string {
+	if s.Job == JobGaveUp {
+		return gaveUpText
+	}
+	return FailureText(s.Result, s.ExitCode)
+}
+
+// JobGaveUp stands for the end of a start's job if the node stopped the unit
+// because it would not come up and kept systemd from all other work.
+const JobGaveUp = "gave-up"
+
+const gaveUpText = "it was started again and again, and kept systemd from all else"
 
 // FailureText puts systemd's result of a unit, and the exit code of its main
 // process, in words: "exit code 7".

@@ -26,6 +26,7 @@ type Kind string
 // The kinds of step, in the order of their phases.
 const (
 	Stop        Kind = "stop"
+	GiveUp      Kind = "give-up" // stops a unit that does not come up, and counts as a failed start
 	Remove      Kind = "remove"
 	Write       Kind = "write"
 	Reload      Kind = "reload" // shared by all units that need it
@@ -36,7 +37,7 @@ const (
 
 // phase orders kinds.
 func (k Kind) phase() int {
-	return slices.Index([]Kind{Stop, Remove, Write, Reload, ResetFailed, Start, Restart}, k)
+	return slices.Index([]Kind{Stop, GiveUp, Remove, Write, Reload, ResetFailed, Start, Restart}, k)
 }
 
 // Starts reports whether the step makes a process come into being.
@@ -60,6 +61,8 @@ type Input struct {
 	// Hold forbids everything but writing files: what is wanted comes from a
 	// cache and may have moved elsewhere meanwhile.
 	Hold bool
+	// Lag is how long systemd took to say what is seen.
+	Lag time.Duration
 }
 
 // Decision is what is to be done about one unit.
@@ -98,7 +101,7 @@ func Plan(in Input) []Decision {
 		if !ok {
 			u = systemd.Unit{Name: name, Load: "not-found", Active: "inactive", Sub: "dead"}
 		}
-		d := decideUnit(want[name], u, in.Memory[name], in.Now)
+		d := decideUnit(want[name], u, in.Memory[name], in)
 		d.Unit = name
 		if in.Hold {
 			d = held(d)

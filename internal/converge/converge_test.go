@@ -164,6 +164,52 @@ func TestAHeldNodeOnlyWritesFiles(t *testing.T) {
 	}
 }
 
+// What keeps systemd from all other work is given up, and nothing else is: not
+// what has come up, nor what waits for long by its own wish.
+func TestAUnitThatNeverComesUpIsGivenUpWhileSystemdIsLate(t *testing.T) {
+	late := 3 * time.Second
+	again := func(n int, delay time.Duration) func(*systemd.Unit) {
+		return func(u *systemd.Unit) { u.AutoRestarts, u.RestartDelay = n, delay }
+	}
+	for _, tt := range []struct {
+		name string
+		want *cluster.Assignment
+		seen systemd.Unit
+		lag  time.Duration
+		step converge.Kind
+	}{
+		{"it has started again five times", want(), seen("activating", again(5, 0)), late, converge.GiveUp},
+		{"four times may be bad luck", want(), seen("activating", again(4, 0)), late, ""},
+		{"its own limit is two", want(), seen("activating", again(2, 0), func(u *systemd.Unit) { u.StartLimit = 2 }), late, converge.GiveUp},
+		{"its own limit is a thousand", want(), seen("activating", again(5, 0), func(u *systemd.Unit) { u.StartLimit = 1000 }), late, converge.GiveUp},
+		{"systemd has time for it", want(), seen("activating", again(500, 0)), time.Second, ""},
+		{"it waits for longer than systemd needs", want(), seen("activating", again(500, late)), late, ""},
+		{"it runs", want(), seen("active", again(500, 0)), late, ""},
+		{"its new text may be better", want(changed), seen("activating", again(500, 0)), late, stop},
+		{"a socket started what is only to be loaded", want(loaded), seen("activating", again(5, 0)), late, stop},
+		{"it belongs to the host", want(), seen("activating", again(500, 0), func(u *systemd.Unit) { u.Ours = false }), late, ""},
+	} {
+		d := converge.Plan(converge.Input{
+			Want: []cluster.Assignment{*tt.want}, Seen: []systemd.Unit{tt.seen}, Lag: tt.lag, Now: now,
+			Memory: converge.Memory{"web.service": *carriedOut(want())},
+		})[0]
+		if got := append(kinds(d), "")[0]; got != tt.step {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.step)
+		}
+	}
+
+	known, _ := carriedOut(want()).Did(converge.Step{Kind: converge.GiveUp, Unit: "web.service"}, want(), converge.Outcome{Result: "done"})
+	if !cluster.JobFailed(known.Started.Result) {
+		t.Errorf("that is no failed start: %+v", known.Started)
+	}
+	if d := decide(want(), seen("inactive"), &known, false); len(d.Steps) != 0 || d.Problem == "" {
+		t.Errorf("then it is left alone, and said why: %+v", d)
+	}
+	if d := decide(want(restarted), seen("inactive"), &known, false); len(d.Steps) == 0 {
+		t.Error("another try is not made")
+	}
+}
+
 func TestWhatANodeRemembersOfAStep(t *testing.T) {
 	begin := converge.Step{Kind: start, Unit: "web.service"}
 	for _, tt := range []struct {

@@ -83,6 +83,9 @@ func (k Known) Did(step Step, want *cluster.Assignment, out Outcome) (Known, boo
 		if want != nil {
 			k.UID = want.UID
 		}
+	case step.Kind == GiveUp && want != nil:
+		k.Key = KeyOf(*want)
+		k.Started = &Started{Key: k.Key, Result: cluster.JobGaveUp}
 	case step.Kind.Starts() && want != nil:
 		k.Key = KeyOf(*want)
 		k.Started = &Started{Key: k.Key, Result: out.Result}
@@ -183,6 +186,8 @@ func (k Known) problem(seen systemd.Unit) string {
 	switch {
 	case seen.Active == "failed":
 		return "failed: " + cluster.FailureText(seen.Result, seen.ExitCode)
+	case k.Started != nil && k.Started.Result == cluster.JobGaveUp && !up(seen):
+		return "failed: " + cluster.Status{Job: cluster.JobGaveUp}.Failure()
 	case k.Started != nil && k.Started.failed() && !up(seen):
 		return fmt.Sprintf("systemd could not start it: its job ended as %q", k.Started.Result)
 	}

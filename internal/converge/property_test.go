@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -16,7 +17,7 @@ import (
 
 // world draws what is wanted, what is seen and what is remembered.
 func world(t *rapid.T) converge.Input {
-	in := converge.Input{Memory: converge.Memory{}, Now: now}
+	in := converge.Input{Memory: converge.Memory{}, Now: now, Lag: rapid.SampledFrom([]time.Duration{0, time.Minute}).Draw(t, "lag")}
 	text := rapid.SampledFrom([]string{"a", "b"})
 	uid := rapid.SampledFrom([]cluster.UID{"u1", "u2"})
 	epoch := rapid.Int64Range(1, 2)
@@ -48,6 +49,7 @@ func drawUnit(t *rapid.T, name cluster.UnitName, text *rapid.Generator[string]) 
 	if !u.Ours {
 		return u
 	}
+	u.AutoRestarts = rapid.SampledFrom([]int{0, 100}).Draw(t, "restarts")
 	u.Stale = rapid.Bool().Draw(t, "stale")
 	if rapid.IntRange(0, 4).Draw(t, "file") > 0 {
 		u.FileHash = cluster.HashText(text.Draw(t, "file text"))
@@ -117,7 +119,7 @@ func (m *model) do(name cluster.UnitName, step converge.Step, want *cluster.Assi
 		u = systemd.Unit{Name: name, Load: "not-found", Active: "inactive"}
 	}
 	switch step.Kind {
-	case converge.Stop, converge.ResetFailed:
+	case converge.Stop, converge.GiveUp, converge.ResetFailed:
 		u.Active = "inactive"
 	case converge.Remove:
 		u.FileHash, u.Stale = "", true
@@ -160,9 +162,9 @@ func TestACarriedOutPlanLeavesNothingToDo(t *testing.T) {
 		in := world(t)
 		m := newModel(in)
 		for range 2 { // the second round settles the memory
-			m.apply(converge.Plan(converge.Input{Want: in.Want, Seen: m.seen(), Memory: m.memory, Now: now}), in.Want)
+			m.apply(converge.Plan(converge.Input{Want: in.Want, Seen: m.seen(), Memory: m.memory, Now: now, Lag: in.Lag}), in.Want)
 		}
-		for _, d := range converge.Plan(converge.Input{Want: in.Want, Seen: m.seen(), Memory: m.memory, Now: now}) {
+		for _, d := range converge.Plan(converge.Input{Want: in.Want, Seen: m.seen(), Memory: m.memory, Now: now, Lag: in.Lag}) {
 			if len(d.Steps) > 0 {
 				t.Fatalf("still to do: %+v\nseen %+v\nknown %+v", d, m.units[d.Unit], m.memory[d.Unit])
 			}
@@ -188,7 +190,7 @@ func TestUnitsDoNotDependOnEachOther(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in := world(t)
 		for _, d := range converge.Plan(in) {
-			alone := converge.Input{Memory: in.Memory, Now: now}
+			alone := converge.Input{Memory: in.Memory, Now: now, Lag: in.Lag}
 			for _, a := range in.Want {
 				if a.Name == d.Unit {
 					alone.Want = append(alone.Want, a)

@@ -9,7 +9,7 @@ import (
 )
 
 // decideUnit decides one unit; want is nil if it is not to be here.
-func decideUnit(want *cluster.Assignment, seen systemd.Unit, known Known, now time.Time) Decision {
+func decideUnit(want *cluster.Assignment, seen systemd.Unit, known Known, in Input) Decision {
 	if foreign(seen) {
 		return decideForeign(want, seen)
 	}
@@ -18,11 +18,42 @@ func decideUnit(want *cluster.Assignment, seen systemd.Unit, known Known, now ti
 		d = decideUnwanted(seen)
 	} else {
 		d = decideWanted(*want, seen, known)
+		if len(d.Steps) == 0 {
+			d = giveUp(d, seen, in.Lag)
+		}
 	}
 	if len(d.Steps) == 0 || known.Trouble == nil {
 		return d
 	}
-	return afterTrouble(d, want, *known.Trouble, now)
+	return afterTrouble(d, want, *known.Trouble, in.Now)
+}
+
+// A systemd that starts many units again and again answers only between two
+// rounds of starts, and the time that a round takes keeps each of them below its
+// StartLimitBurst=: it would go on for ever, and nothing else would start. So
+// when it answers later than lagMax, what has reached its limit, however long
+// that took, and would start again before the next answer, is stopped.
+const (
+	lagMax        = 2 * time.Second
+	startLimitMax = 5 // systemd's own default; also for units that set no limit
+)
+
+// giveUp stops a unit that is settled, but for its starting again and again.
+func giveUp(d Decision, seen systemd.Unit, lag time.Duration) Decision {
+	if lag < lagMax || seen.Active != "activating" || seen.AutoRestarts < startLimit(seen) || seen.RestartDelay >= lag {
+		return d
+	}
+	p := planner{unit: seen.Name}
+	p.add(GiveUp, fmt.Sprintf("systemd started it again %d times, and took %s to say so", seen.AutoRestarts, lag.Round(time.Millisecond)))
+	return Decision{Steps: p.steps}
+}
+
+// startLimit is how often a unit may start while systemd is late.
+func startLimit(seen systemd.Unit) int {
+	if seen.StartLimit > 0 {
+		return min(seen.StartLimit, startLimitMax)
+	}
+	return startLimitMax
 }
 
 // foreign reports whether the name belongs to the host: systemd knows it, and

@@ -32,6 +32,15 @@ type Unit struct {
 	Result   string // "success", "exit-code", "signal", "timeout", …
 	ExitCode int
 	MainPID  int
+	// AutoRestarts is how often systemd has started a service again by itself
+	// since it was last started; told only while it is activating.
+	AutoRestarts int
+	// RestartDelay is how long systemd waits before it starts a service again
+	// by itself; told only while it is activating.
+	RestartDelay time.Duration
+	// StartLimit is how many starts in a row are too many (StartLimitBurst=);
+	// told only while it is activating.
+	StartLimit int
 	// Since is when Active last changed.
 	Since time.Time
 	// Invocation is systemd's ID of this run of the unit: it changes with each

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -17,9 +18,12 @@ import (
 	"argosy/internal/systemd"
 )
 
-// readers is how many property reads are on their way at once; PID 1 answers
-// one after the other, so that this only hides the way to it.
-const readers = 8
+// readers is of how many units the properties are asked for at once. PID 1
+// answers everything that has come between two of its rounds of starts, and a
+// round takes it seconds when many units start again and again: whoever waits
+// for each answer before the next question is then told about one property per
+// round.
+const readers = 256
 
 // listed is one unit of systemd's listings.
 type listed struct {
@@ -75,8 +79,8 @@ func sortUnits(units []systemd.Unit) []systemd.Unit {
 // service would be some 300, which keeps PID 1 busy for milliseconds. A unit
 // that went away between the listing and the reading is not-found.
 func (b *Bus) details(ctx context.Context, conn *dbus.Conn, path dbus.ObjectPath, u *systemd.Unit) error {
-	r := reader{ctx: ctx, object: conn.Object(busName, path)}
-	fragment := r.text(unitIface, "FragmentPath")
+	r := ask(ctx, conn.Object(busName, path), questions(*u))
+	fragment := r.text("FragmentPath")
 	u.Ours = b.files.owns(fragment)
 	if !u.Ours {
 		// systemd makes a slice of any name that it is asked for.
@@ -85,25 +89,47 @@ func (b *Bus) details(ctx context.Context, conn *dbus.Conn, path dbus.ObjectPath
 		}
 		return r.result(u)
 	}
-	u.Stale = r.flag(unitIface, "NeedDaemonReload") || u.FileHash == ""
-	u.Since = time.UnixMicro(int64(r.number(unitIface, "StateChangeTimestamp")))
-	u.Invocation = hex.EncodeToString(r.bytes(unitIface, "InvocationID"))
-	iface := typeIface(u.Name)
-	if iface == "" {
-		return r.result(u)
-	}
-	service, ended := u.Name.Type() == "service", u.Active == "inactive" || u.Active == "failed"
-	u.Result = "success" // which is what systemd says of all that is active
-	if u.Active != "active" {
-		u.Result = r.text(iface, "Result")
-	}
-	if service && !ended {
-		u.MainPID = int(r.number(iface, "MainPID"))
-	}
-	if service && u.Active != "active" {
-		u.ExitCode = int(r.number(iface, "ExecMainStatus"))
+	u.Stale = r.flag("NeedDaemonReload") || u.FileHash == ""
+	u.Since = time.UnixMicro(int64(r.number("StateChangeTimestamp")))
+	u.Invocation = hex.EncodeToString(r.bytes("InvocationID"))
+	u.MainPID = int(r.number("MainPID"))
+	u.ExitCode = int(r.number("ExecMainStatus"))
+	u.AutoRestarts = int(r.number("NRestarts"))
+	u.StartLimit = int(r.number("StartLimitBurst"))
+	u.RestartDelay = time.Duration(r.number("RestartUSec")) * time.Microsecond
+	if typeIface(u.Name) != "" {
+		u.Result = cmp.Or(r.text("Result"), "success") // which is what systemd says of all that is active
 	}
 	return r.result(u)
+}
+
+// questions returns the properties to read of a unit, each with its interface:
+// no more than its state gives a meaning to.
+func questions(u systemd.Unit) map[string]string {
+	ask := map[string]string{}
+	for _, name := range []string{"FragmentPath", "NeedDaemonReload", "StateChangeTimestamp", "InvocationID"} {
+		ask[name] = unitIface
+	}
+	iface := typeIface(u.Name)
+	if iface == "" {
+		return ask
+	}
+	if u.Active != "active" {
+		ask["Result"] = iface
+	}
+	if u.Name.Type() != "service" {
+		return ask
+	}
+	if u.Active != "inactive" && u.Active != "failed" {
+		ask["MainPID"] = iface
+	}
+	if u.Active != "active" {
+		ask["ExecMainStatus"] = iface
+	}
+	if u.Active == "activating" {
+		ask["NRestarts"], ask["RestartUSec"], ask["StartLimitBurst"] = iface, iface, unitIface
+	}
+	return ask
 }
 
 // typeIface returns the interface that holds the result of a unit of its type.
@@ -116,39 +142,49 @@ func typeIface(name cluster.UnitName) string {
 	return busName + "." + strings.ToUpper(kind[:1]) + kind[1:]
 }
 
-// reader reads properties of one object until the first error.
+// reader reads the answers to questions about one object, up to the first
+// error. What was not asked is zero.
 type reader struct {
-	ctx    context.Context //nolint:containedctx // lives for one reading
-	object dbus.BusObject
-	err    error
+	calls map[string]*dbus.Call // by property
+	err   error
 }
 
-func (r *reader) get(iface, name string) any {
-	if r.err != nil {
+// ask sends all questions and waits for none.
+func ask(ctx context.Context, object dbus.BusObject, questions map[string]string) *reader {
+	r := &reader{calls: make(map[string]*dbus.Call, len(questions))}
+	for name, iface := range questions {
+		r.calls[name] = object.GoWithContext(ctx, propsIface+".Get", 0, nil, iface, name)
+	}
+	return r
+}
+
+func (r *reader) get(name string) any {
+	call := r.calls[name]
+	if r.err != nil || call == nil {
 		return nil
 	}
 	var value dbus.Variant
-	r.err = r.object.CallWithContext(r.ctx, propsIface+".Get", 0, iface, name).Store(&value)
+	r.err = (<-call.Done).Store(&value)
 	return value.Value()
 }
 
-func (r *reader) text(iface, name string) string {
-	s, _ := r.get(iface, name).(string)
+func (r *reader) text(name string) string {
+	s, _ := r.get(name).(string)
 	return s
 }
 
-func (r *reader) flag(iface, name string) bool {
-	b, _ := r.get(iface, name).(bool)
+func (r *reader) flag(name string) bool {
+	b, _ := r.get(name).(bool)
 	return b
 }
 
-func (r *reader) bytes(iface, name string) []byte {
-	b, _ := r.get(iface, name).([]byte)
+func (r *reader) bytes(name string) []byte {
+	b, _ := r.get(name).([]byte)
 	return b
 }
 
-func (r *reader) number(iface, name string) uint64 {
-	switch n := r.get(iface, name).(type) {
+func (r *reader) number(name string) uint64 {
+	switch n := r.get(name).(type) {
 	case uint64:
 		return n
 	case uint32:

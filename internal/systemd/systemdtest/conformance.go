@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) Node) {
 		{"writing the same text again changes nothing", testSameText},
 		{"a changed file of a loaded unit is stale until the reload", testStale},
 		{"a failed start says failed, with the exit code, until reset", testFailed},
+		{"a unit that systemd starts again is seen to do so, until it is stopped", testAutoRestart},
 		{"a oneshot that ended well is inactive", testOneshot},
 		{"an assertion that does not hold ends the start, and the unit is inactive", testAssertion},
 		{"a start that a condition forbids is well done, and the unit is inactive", testCondition},
@@ -227,6 +228,19 @@ func testFailed(t *testing.T, s *suite) {
 	s.run(systemd.ResetFailed, name, "done")
 	if u := s.observe(name); u.Active != "inactive" {
 		t.Errorf("after the reset: %+v", u)
+	}
+}
+
+func testAutoRestart(t *testing.T, s *suite) {
+	const name = "argosytest-again.service"
+	s.write(name, "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/false\nRestart=always\nRestartSec=200ms\n")
+	s.run(systemd.Start, name, "done")
+	s.await(name, "started again twice", func(u systemd.Unit) bool {
+		return u.Active == "activating" && u.AutoRestarts >= 2 && u.RestartDelay == 200*time.Millisecond
+	})
+	s.run(systemd.Stop, name, "done")
+	if u := s.observe(name); u.Active != "inactive" && u.Active != "failed" || u.AutoRestarts != 0 {
+		t.Errorf("%+v", u)
 	}
 }
 

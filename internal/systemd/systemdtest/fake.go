@@ -9,8 +9,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"argosy/internal/cluster"
+	"argosy/internal/loop"
 	"argosy/internal/systemd"
 )
 
@@ -22,6 +24,10 @@ import (
 //
 // All methods may be called concurrently.
 type Fake struct {
+	// Lag is how long Observe takes, JournalLag is how long Tail takes. Set
+	// them before anything else is called.
+	Lag, JournalLag time.Duration
+
 	mu      sync.Mutex
 	files   map[cluster.UnitName]file
 	units   map[cluster.UnitName]*unit // what systemd has loaded
@@ -155,6 +161,7 @@ func (f *Fake) String() string {
 
 // Observe implements systemd.Manager.
 func (f *Fake) Observe(ctx context.Context, names ...cluster.UnitName) ([]systemd.Unit, error) {
+	pass(f.Lag)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.enter(ctx, "observe", ""); err != nil {
@@ -178,6 +185,15 @@ func (f *Fake) Observe(ctx context.Context, names ...cluster.UnitName) ([]system
 	return units, nil
 }
 
+// pass returns after d.
+func pass(d time.Duration) {
+	if d > 0 {
+		over := make(chan struct{})
+		loop.NewDeadline(d, func() { close(over) })
+		<-over
+	}
+}
+
 // observe draws one unit, as a listing by names does: a unit that is not
 // loaded is read from its file for the occasion.
 func (f *Fake) observe(name cluster.UnitName) systemd.Unit {
@@ -197,6 +213,9 @@ func (f *Fake) observe(name cluster.UnitName) systemd.Unit {
 	}
 	seen.Load, seen.Active, seen.Sub, seen.Ours = u.loadState, u.active, u.sub, u.ours
 	seen.Result, seen.ExitCode, seen.MainPID = u.result, u.exitCode, u.pid
+	if u.active == "activating" && u.isService() {
+		seen.AutoRestarts, seen.RestartDelay, seen.StartLimit = u.restarts, u.span("RestartSec", restartSec), u.startLimit()
+	}
 	seen.Since, seen.Invocation = u.since, u.invocation
 	seen.Stale = u.ours && (!has || own.version != u.version)
 	return seen

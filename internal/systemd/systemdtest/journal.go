@@ -26,6 +26,7 @@ func (f *Fake) printLines(name cluster.UnitName, text string) {
 
 // Tail implements systemd.Journal.
 func (f *Fake) Tail(ctx context.Context, name cluster.UnitName, n int) ([]string, error) {
+	pass(f.JournalLag)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.enter(ctx, "tail", name); err != nil {

@@ -11,6 +11,9 @@ import (
 	"argosy/internal/systemd"
 )
 
+// restartSec is systemd's DefaultRestartSec=.
+const restartSec = 100 * time.Millisecond
+
 // unit is one unit that the fake systemd has loaded.
 type unit struct {
 	name      cluster.UnitName
@@ -25,6 +28,7 @@ type unit struct {
 	pid         int
 	since       time.Time
 	invocation  string
+	restarts    int         // by itself
 	starts      []time.Time // automatic and other starts, for the start limit
 
 	job   chan string // the waiter of the job that runs
@@ -184,6 +188,9 @@ func (f *Fake) later(u *unit, d time.Duration, then func()) {
 func (f *Fake) begin(u *unit, job chan string) {
 	u.endJob("canceled")
 	u.job = job
+	if u.sub != "auto-restart" {
+		u.restarts = 0
+	}
 	switch { // paths that are asked for are never there
 	case u.settings["AssertPathExists"] != "":
 		f.print(u.name, "Assertion failed for "+string(u.name))
@@ -228,15 +235,19 @@ func (f *Fake) limited(u *unit) bool {
 	for len(u.starts) > 0 && now.Sub(u.starts[0]) > u.span("StartLimitIntervalSec", 10*time.Second) {
 		u.starts = u.starts[1:]
 	}
-	most, err := strconv.Atoi(u.settings["StartLimitBurst"])
-	if err != nil {
-		most = 5
-	}
-	if len(u.starts) >= most && u.settings["StartLimitIntervalSec"] != "0" {
+	if len(u.starts) >= u.startLimit() && u.settings["StartLimitIntervalSec"] != "0" {
 		return true
 	}
 	u.starts = append(u.starts, now)
 	return false
+}
+
+// startLimit is the unit's StartLimitBurst=, or systemd's default.
+func (u *unit) startLimit() int {
+	if most, err := strconv.Atoi(u.settings["StartLimitBurst"]); err == nil {
+		return most
+	}
+	return 5
 }
 
 // await goes on after a command's time; one that takes too long fails the start.
@@ -312,7 +323,8 @@ func (f *Fake) fail(u *unit, result string) {
 func (f *Fake) auto(u *unit) {
 	u.pid = 0
 	f.set(u, "activating", "auto-restart")
-	f.later(u, u.span("RestartSec", 100*time.Millisecond), func() {
+	f.later(u, u.span("RestartSec", restartSec), func() {
+		u.restarts++
 		job := u.job
 		u.job = nil
 		if job == nil {
