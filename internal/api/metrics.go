@@ -38,7 +38,7 @@ func (s *Server) snapshot(ctx context.Context) metrics.Snapshot {
 	if state := s.Mirror.State(); state != nil {
 		v := s.views(state)
 		now.Revision, now.Term = state.Revision, state.Leader.Term
-		now.Nodes, now.Units = countNodes(v), countStates(v)
+		now.Nodes, now.Units, now.Records = countNodes(v), countStates(v), countRecords(state)
 	}
 	return now
 }
@@ -55,6 +55,14 @@ func countNodes(v views) map[string]int {
 		counts[word]++
 	}
 	return counts
+}
+
+// countRecords counts what the store holds, of each kind of which there can be many.
+func countRecords(s *cluster.State) map[string]int {
+	return map[string]int{
+		"node": len(s.Nodes), "unit": len(s.Units), "placement": len(s.Placements), "status": len(s.Statuses),
+		"member": len(s.Members), "token": len(s.Tokens),
+	}
 }
 
 // countStates counts the units that are stored by what is known of them.

@@ -37,7 +37,8 @@ func TestThePageThatPrometheusReads(t *testing.T) {
 		}
 	}
 	want(read(), "argosy_leader 0", "argosy_quorum 1", `argosy_nodes{health="ready"} 2`, `argosy_nodes{health="lost"} 0`,
-		`argosy_units{state="active"} 1`, `argosy_units{state="failed"} 1`, `argosy_units{state="pending"} 1`, `argosy_units{state="unknown"} 0`)
+		`argosy_units{state="active"} 1`, `argosy_units{state="failed"} 1`, `argosy_units{state="pending"} 1`, `argosy_units{state="unknown"} 0`,
+		`argosy_store_records{kind="unit"} 3`, `argosy_store_records{kind="placement"} 3`, `argosy_store_records{kind="status"} 3`)
 
 	b.server.Leading = func() time.Time { return time.Unix(1234, 0) }
 	b.server.Health = func(id cluster.NodeID) cluster.Health {

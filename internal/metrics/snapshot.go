@@ -15,6 +15,7 @@ type Snapshot struct {
 	Term     int64            // of the leadership that this server knows of
 	Nodes    map[string]int   // by health
 	Units    map[string]int   // by what was observed of them
+	Records  map[string]int   // of the store, by kind
 	Revision cluster.Revision // of the snapshot; 0: there is none yet
 	Age      time.Duration    // since the last sign that it is current
 	Size     int64            // of the store, in bytes; 0: not known
@@ -54,6 +55,7 @@ func (s Snapshot) Collect(out chan<- prometheus.Metric) {
 	gauge("argosy_store_revision", "Revision of the store that this server has seen.", float64(s.Revision))
 	gauge("argosy_store_age_seconds", "Time since the last sign that what this server has seen is current.", s.Age.Seconds())
 	by("argosy_nodes", "Nodes by health, as this server times it.", "health", s.Nodes)
+	by("argosy_store_records", "Records of the store that this server has seen.", "kind", s.Records)
 	by("argosy_units", "Units by what their nodes' systemds were last seen to show.", "state", s.Units)
 }
 

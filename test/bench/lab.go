@@ -52,7 +52,7 @@ func (b *bench) run() error {
 	}
 	_, err := b.lab("bench", 3, func(l *lab.Lab, took time.Duration) error {
 		b.row("form a cluster of 3 nodes with 3 servers, from booted", seconds(took), "")
-		for _, step := range []func(*lab.Lab) error{b.one, b.idle, b.hundred, b.beside, b.many, b.loss} {
+		for _, step := range []func(*lab.Lab) error{b.one, b.idle, b.hundred, b.beside, b.many, b.loss, b.worker} {
 			if err := step(l); err != nil {
 				return err
 			}
@@ -73,10 +73,12 @@ func (b *bench) lab(name string, nodes int, do func(*lab.Lab, time.Duration) err
 	}
 	defer func() { _ = old.Down(context.Background()) }()
 	cfg := lab.Config{Name: name, Nodes: nodes, Binary: b.binary, StateDir: stateDir}
+	start := time.Now()
 	if _, err := lab.Up(b.ctx, cfg); err != nil {
 		return nil, err
 	}
-	start := time.Now()
+	b.row(fmt.Sprintf("boot %d nodes side by side", nodes), seconds(time.Since(start)), "")
+	start = time.Now()
 	cfg.Form = true
 	l, err := lab.Up(b.ctx, cfg)
 	if err != nil {
@@ -142,91 +144,6 @@ func (b *bench) one(l *lab.Lab) error {
 	return err
 }
 
-// idleGoal stands beside what a node uses while nothing happens.
-const idleGoal = "the goal is 1 % for both processes together"
-
-// idle measures what nothing costs.
-func (b *bench) idle(l *lab.Lab) error { return b.cost(l, "0 units") }
-
-const costFor = 20 * time.Second
-
-func (b *bench) cost(l *lab.Lab, what string) error {
-	c := b.client(l)
-	defer c.Close()
-	before, err := c.Status(b.ctx)
-	if err != nil {
-		return err
-	}
-	cpu := b.cpu(l)
-	if err := loop.Sleep(b.ctx, costFor); err != nil {
-		return err
-	}
-	after, err := c.Status(b.ctx)
-	if err != nil {
-		return err
-	}
-	used := b.cpu(l)
-	writes := float64(after.Revision-before.Revision) / costFor.Seconds()
-	b.row("idle with "+what+": store writes", fmt.Sprintf("%.2f/s", writes), "revisions of the store")
-	for _, service := range []string{"argosy", "argosy-etcd"} {
-		var shares []string
-		for i := range used[service] {
-			shares = append(shares, fmt.Sprintf("%.2f %%", 100*(used[service][i]-cpu[service][i])/costFor.Seconds()))
-		}
-		b.row("idle with "+what+": CPU of "+service+", each node", strings.Join(shares, ", "), "of one core; "+idleGoal)
-	}
-	b.row("idle with "+what+": memory of the daemon, each node", b.rss(l, "argosy.service"), "RSS")
-	b.row("idle with "+what+": memory of etcd, each node", b.rss(l, "argosy-etcd.service"), "RSS")
-	return nil
-}
-
-// cpu returns the seconds that the services have used on each node.
-func (b *bench) cpu(l *lab.Lab) map[string][]float64 {
-	used := map[string][]float64{}
-	for i := 1; i <= 3; i++ {
-		for _, service := range []string{"argosy", "argosy-etcd"} {
-			used[service] = append(used[service], cpuSeconds(b.pid(l, i, service+".service")))
-		}
-	}
-	return used
-}
-
-// pid returns the main process of a service, as the node numbers it, as a
-// folder of /proc on the host.
-func (b *bench) pid(l *lab.Lab, i int, service string) string {
-	var out bytes.Buffer
-	_, _ = b.node(l, i).Exec(b.ctx, nil, &out, nil, "systemctl", "show", "-p", "MainPID", "--value", service)
-	return fmt.Sprintf("/proc/%d/root/proc/%s", b.node(l, i).Init(), strings.TrimSpace(out.String()))
-}
-
-// cpuSeconds reads user and system time (proc(5), fields 14 and 15 of stat).
-func cpuSeconds(proc string) float64 {
-	text, err := os.ReadFile(proc + "/stat")
-	if err != nil {
-		return 0
-	}
-	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-	user, _ := strconv.ParseFloat(fields[11], 64)
-	system, _ := strconv.ParseFloat(fields[12], 64)
-	return (user + system) / 100
-}
-
-func (b *bench) rss(l *lab.Lab, service string) string {
-	var sizes []string
-	for i := 1; i <= 3; i++ {
-		text, err := os.ReadFile(b.pid(l, i, service) + "/status")
-		size := "?"
-		for line := range strings.Lines(string(text)) {
-			if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok && err == nil {
-				kib, _ := strconv.Atoi(strings.Fields(rest)[0])
-				size = fmt.Sprintf("%d MB", kib/1000)
-			}
-		}
-		sizes = append(sizes, size)
-	}
-	return strings.Join(sizes, ", ")
-}
-
 func (b *bench) hundred(l *lab.Lab) error {
 	_, err := b.fleet(l, 100)
 	return err
@@ -290,7 +207,11 @@ func (b *bench) fleet(l *lab.Lab, n int) (keep func() error, err error) {
 		defer func() { _ = os.RemoveAll(dir) }()
 		took, err := b.argosy(l, "destroy", "--wait-timeout", "10m", names[1], "b@.service")
 		if err == nil {
-			b.row(fmt.Sprintf("destroy %d units until the last process is gone", n), seconds(took), "")
+			left, err := b.records(l)
+			if err != nil {
+				return err
+			}
+			b.row(fmt.Sprintf("destroy %d units until the last process is gone", n), seconds(took), fmt.Sprintf("records of units that are left in the store: %d", left))
 		}
 		return err
 	}
