@@ -149,10 +149,12 @@ func (s *Server) enlist(ctx context.Context, token cluster.Token, req wire.Admit
 		If: []store.Cond{
 			store.ChangedAt(store.TokenKey(token.ID), token.Revision),
 			store.Absent(store.NodeKey(req.Node)),
+			store.Absent(store.NameKey(req.Name)), // the snapshot may not show yet who took it
 		},
 		Then: []store.Op{
 			store.PutToken(used),
 			store.PutNode(cluster.Node{ID: req.Node, Name: req.Name, Joined: time.Now().UTC(), Key: key}),
+			store.PutName(req.Name, req.Node),
 			store.PutReport(cluster.Report{Node: req.Node, Address: req.Address}),
 		},
 	})
@@ -161,7 +163,7 @@ func (s *Server) enlist(ctx context.Context, token cluster.Token, req wire.Admit
 	}
 	if !ok {
 		// Kind Unavailable: nothing happened, and the same request may succeed.
-		return cluster.Errorf(cluster.Unavailable, "another node used the token at the same time").WithHint("try again with the same token")
+		return cluster.Errorf(cluster.Unavailable, "another node used the token, or took the name, at the same time").WithHint("try again with the same token")
 	}
 	s.settle(ctx, rev)
 	return nil

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
@@ -201,6 +202,42 @@ func TestWhoIsNotAdmitted(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Another server has just given its name away, which this one cannot see yet.
+func TestANameIsGivenOnce(t *testing.T) {
+	b := newBench(t)
+	token := b.token(b.listen(), cluster.Token{Uses: 9, Expires: soon()})
+	n := newNewcomer(t, "3")
+	b.put(store.PutName(n.name, "somebody"))
+	if _, err := n.join(t, token); cluster.KindOf(err) != cluster.Unavailable || len(b.server.Mirror.State().Nodes) != 2 {
+		t.Errorf("%v; %d nodes", err, len(b.server.Mirror.State().Nodes))
+	}
+	b.put(store.Delete(store.NameKey(n.name)))
+	if _, err := n.join(t, token); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.server.removeNode(t.Context(), &nodeInput{n.node}); err != nil {
+		t.Fatal(err)
+	}
+	other := newNewcomer(t, "4")
+	other.name = n.name
+	if _, err := other.join(t, token); err != nil {
+		t.Errorf("the name of a node that was removed is not free: %v", err)
+	}
+}
+
+// The framework reads and checks a body before anybody asks who sent it.
+func TestAStrangerIsNotReadForLong(t *testing.T) {
+	b := newBench(t)
+	for path, limit := range map[string]int{wire.PathAdmit: unknownBodyMax, "/v1/nodes/" + string(here) + "/certificate": unknownBodyMax, wire.PathDestroy: smallBodyMax} {
+		body := `{"name":"` + strings.Repeat("x", limit) + `"}`
+		w := httptest.NewRecorder()
+		b.server.Local().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, strings.NewReader(body)))
+		if w.Code != http.StatusRequestEntityTooLarge || w.Body.Len() > 1000 {
+			t.Errorf("%s: %d with %d bytes", path, w.Code, w.Body.Len())
+		}
 	}
 }
 

@@ -71,8 +71,12 @@ func (s *Server) putReport(w http.ResponseWriter, r *http.Request) {
 	if err == nil && string(report.Node) != r.PathValue("id") {
 		err = cluster.Errorf(cluster.Denied, "node %s may not report for %s", r.PathValue("id"), report.Node)
 	}
+	var state *cluster.State
 	if err == nil {
-		err = s.storeReport(r.Context(), report)
+		state, err = s.state()
+	}
+	if err == nil {
+		err = s.storeReport(r.Context(), state, report)
 	}
 	if err != nil {
 		writeProblem(w, err)
@@ -81,22 +85,22 @@ func (s *Server) putReport(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// storeReport writes a report unless the node was removed meanwhile.
-func (s *Server) storeReport(ctx context.Context, report cluster.Report) error {
-	state, err := s.state()
-	if err != nil {
-		return err
-	}
+// storeReport writes a report unless the node was removed, or reported anew,
+// since a snapshot.
+func (s *Server) storeReport(ctx context.Context, state *cluster.State, report cluster.Report) error {
 	n, ok := findNode(state, report.Node)
 	if !ok {
 		return noNode(report.Node)
 	}
-	_, ok, err = s.commit(ctx, store.Txn{
-		If:   []store.Cond{store.ChangedAt(store.NodeKey(report.Node), n.Node.Revision)},
+	_, ok, err := s.commit(ctx, store.Txn{
+		If: []store.Cond{
+			store.ChangedAt(store.NodeKey(report.Node), n.Node.Revision),
+			store.ChangedAt(store.ReportKey(report.Node), n.Report.Revision), // a newer one may have gone through another server
+		},
 		Then: []store.Op{store.PutReport(report)},
 	})
 	if err == nil && !ok {
-		err = cluster.Errorf(cluster.Conflict, "the record of node %s changed at the same time", report.Node)
+		err = cluster.Errorf(cluster.Conflict, "the records of node %s changed at the same time", report.Node)
 	}
 	return err
 }

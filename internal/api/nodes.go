@@ -144,7 +144,9 @@ func (s *Server) removeNode(ctx context.Context, in *nodeInput) (*struct{}, erro
 	for _, other := range others { // none of them may go at the same time
 		guards = append(guards, store.ChangedAt(store.NodeKey(other.ID), other.Revision))
 	}
-	rev, ok, err := s.commit(ctx, store.Txn{If: guards, Then: []store.Op{store.Delete(store.NodeKey(in.ID))}})
+	rev, ok, err := s.commit(ctx, store.Txn{If: guards, Then: []store.Op{
+		store.Delete(store.NodeKey(in.ID)), store.Delete(store.NameKey(n.Node.Name)),
+	}})
 	if err == nil && !ok {
 		err = cluster.Errorf(cluster.Conflict, "node %s was changed by somebody else at the same time", in.ID).WithHint("try again")
 	}

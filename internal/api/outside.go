@@ -159,9 +159,9 @@ type WorkerDeps struct {
 	Leave, Reset func(context.Context) error
 }
 
-// NewWorker serves the unix socket of a worker: what is not about this node
-// goes to a server, under the node's identity, and so is refused there unless
-// a node may do it.
+// NewWorker serves the unix socket of a worker: what any member may read goes to
+// a server, under the node's identity. Nothing else does: a server would take it
+// for the node's own doing.
 func NewWorker(deps WorkerDeps) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+wire.PathStatus, func(w http.ResponseWriter, r *http.Request) { workerStatus(w, r, deps) })
@@ -169,13 +169,14 @@ func NewWorker(deps WorkerDeps) http.Handler {
 	mux.HandleFunc("POST "+wire.PathReset, func(w http.ResponseWriter, r *http.Request) { servePart(w, r, deps.Reset) })
 	refuseForming(mux, func() cluster.ID { return deps.Cluster.ID })
 	denied := refusal(pki.Caller{Kind: pki.Node, Node: deps.Self})
-	// A server would refuse it too, but only after the whole of it.
-	mux.HandleFunc("POST "+wire.PathTerminal, func(w http.ResponseWriter, _ *http.Request) { writeProblem(w, denied) })
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		if err := deps.Servers.Forward(w, r); err != nil {
-			writeProblem(w, err)
-		}
-	})
+	for _, path := range []string{wire.PathMetrics, wire.PathOpenAPI} {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
+			if err := deps.Servers.Forward(w, r); err != nil {
+				writeProblem(w, err)
+			}
+		})
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { writeProblem(w, denied) })
 	return refuseFleet(local(mux), denied)
 }
 

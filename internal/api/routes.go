@@ -23,6 +23,18 @@ type route struct {
 	summary      string
 }
 
+// bodyLimit returns how many bytes a request may have. All of it is read and
+// checked before a handler sees it.
+func (r route) bodyLimit() int64 {
+	switch {
+	case r.access == anyone:
+		return unknownBodyMax
+	case r.method == http.MethodPost && r.path == wire.PathUnits:
+		return bodyMax
+	}
+	return smallBodyMax
+}
+
 // router is the one way to a route of a server, so that none is left
 // undescribed.
 type router struct {
@@ -134,7 +146,7 @@ func schemaName(t reflect.Type, hint string) string {
 func operation[I, O any](to *router, r route, handler func(context.Context, *I) (*O, error)) {
 	s := to.server
 	op := describe(r)
-	op.MaxBodyBytes = bodyMax
+	op.MaxBodyBytes = r.bodyLimit()
 	op.Responses = map[string]*huma.Response{"default": problemResponse(to.types())}
 	op.Middlewares = huma.Middlewares{func(ctx huma.Context, next func(huma.Context)) {
 		err := authorize(r.access, callerOf(ctx.Context()), cluster.NodeID(ctx.Param("id")), s.roster())

@@ -117,8 +117,11 @@ const (
 	headerMaxTime = 5 * time.Second
 	headerMaxSize = 16 << 10
 	idleMax       = time.Minute
-	bodyMax       = 48 << 20 // 2,000 units of ordinary size, or 180 of the largest
-	smallBodyMax  = 256 << 10
+	// Bodies of requests: 2,000 units of ordinary size, or 180 of the largest;
+	// 2,000 names; and what somebody may send of whom nothing is known yet.
+	bodyMax        = 48 << 20
+	smallBodyMax   = 1 << 20
+	unknownBodyMax = 32 << 10
 )
 
 // NewHTTPServer returns an HTTP server with the limits that every listener of

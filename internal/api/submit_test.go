@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -144,6 +145,51 @@ func TestAChangeComputedFromAnOlderUnitIsRefused(t *testing.T) {
 	_, err := b.server.write(t.Context(), seen.Revision, changes)
 	if cluster.KindOf(err) != cluster.Conflict || b.units()["a.service"].Text != u.Text {
 		t.Errorf("%v; stored %q", err, b.units()["a.service"].Text)
+	}
+}
+
+// A report that was late at one server does not undo a newer one.
+func TestAReportComputedFromAnOlderOneIsRefused(t *testing.T) {
+	b := newBench(t)
+	seen := b.server.Mirror.State()
+	report := func(labels map[string]string) cluster.Report {
+		return cluster.Report{Node: there, Address: netip.MustParseAddr("10.0.0.2"), Labels: labels}
+	}
+	if err := b.server.storeReport(t.Context(), seen, report(map[string]string{"disk": "ssd"})); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.server.storeReport(t.Context(), seen, report(nil)); cluster.KindOf(err) != cluster.Conflict {
+		t.Errorf("the late one: %v", err)
+	}
+}
+
+// What JSON would write in six bytes each is still one transaction.
+func TestALargeTextOfBracketsIsStored(t *testing.T) {
+	b := newBench(t)
+	text := hello + "# " + strings.Repeat("<", 200<<10) + "\n"
+	if _, problem := submit(b, one("a.service", text)); problem != nil {
+		t.Fatal(problem)
+	}
+	if got := b.units()["a.service"].Text; got != text {
+		t.Errorf("stored %d bytes of %d", len(got), len(text))
+	}
+}
+
+// A text that is not stored closes no circle.
+func TestASubmissionThatKeepsTheStoredTextClosesNoCircle(t *testing.T) {
+	b := newBench(t)
+	for _, request := range []wire.SubmitRequest{one("a.service", hello), one("b.service", hello+"[X-Fleet]\nMachineOf=a.service\n")} {
+		if _, problem := submit(b, request); problem != nil {
+			t.Fatal(problem)
+		}
+	}
+	circle := one("a.service", hello+"[X-Fleet]\nMachineOf=b.service\n")
+	if _, problem := submit(b, circle); problem != nil {
+		t.Errorf("the stored text is kept, and refused: %v", problem)
+	}
+	circle.Replace = true
+	if _, problem := submit(b, circle); problem == nil {
+		t.Error("a text that is stored closes one")
 	}
 }
 

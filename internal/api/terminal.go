@@ -99,11 +99,9 @@ func (t *Terminals) start(r *http.Request, conn *channel.Conn, control *http.Res
 
 // openTerminal opens a terminal on any node, for an operator.
 func (s *Server) openTerminal(w http.ResponseWriter, r *http.Request) {
-	if callerOf(r.Context()).Kind == pki.Local {
-		if err := onlyRoot(r.Context()); err != nil {
-			writeProblem(w, err)
-			return
-		}
+	if err := mayOpen(r.Context()); err != nil {
+		writeProblem(w, err)
+		return
 	}
 	id, by := cluster.NodeID(r.PathValue("id")), s.who(r.Context())
 	if id == s.Self {
@@ -127,6 +125,14 @@ func (s *Server) openTerminal(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// mayOpen refuses whoever may use this node's socket without being root.
+func mayOpen(ctx context.Context) error {
+	if callerOf(ctx).Kind == pki.Local {
+		return onlyRoot(ctx)
+	}
+	return nil
+}
+
 // who names the caller of this server to the node that logs it.
 func (s *Server) who(ctx context.Context) string {
 	caller := callerOf(ctx)
@@ -146,6 +152,10 @@ func (s *Server) ownTerminal(w http.ResponseWriter, r *http.Request) {
 
 // serveOwnTerminal serves a terminal for as long as the caller may have it.
 func serveOwnTerminal(w http.ResponseWriter, r *http.Request, terminals *Terminals, known func() roster) {
+	if err := mayOpen(r.Context()); err != nil {
+		writeProblem(w, err)
+		return
+	}
 	caller := callerOf(r.Context())
 	by := caller.String()
 	if through := r.URL.Query().Get("by"); through != "" {

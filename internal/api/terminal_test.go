@@ -421,13 +421,15 @@ func TestOnlyRootOpensATerminalThroughTheSocket(t *testing.T) {
 		{"somebody else", withUID(t.Context(), 65534), http.StatusForbidden},
 		{"nobody knows who", t.Context(), http.StatusForbidden},
 	} {
-		r := httptest.NewRequestWithContext(tt.who, "POST", "/v1/nodes/"+string(here)+"/terminal", bytes.NewReader(opening("exit 7")))
-		r.ProtoMajor = 2
-		w := httptest.NewRecorder()
-		before, _ := o.hosts[here].counts()
-		o.server.Local().ServeHTTP(w, r)
-		if after, _ := o.hosts[here].counts(); w.Code != tt.status || (after > before) != (tt.status == http.StatusOK) {
-			t.Errorf("%s: status %d, %d started", tt.name, w.Code, after-before)
+		for _, path := range []string{"/terminal", "/terminal/own"} {
+			r := httptest.NewRequestWithContext(tt.who, "POST", "/v1/nodes/"+string(here)+path, bytes.NewReader(opening("exit 7")))
+			r.ProtoMajor = 2
+			w := httptest.NewRecorder()
+			before, _ := o.hosts[here].counts()
+			o.server.Local().ServeHTTP(w, r)
+			if after, _ := o.hosts[here].counts(); w.Code != tt.status || (after > before) != (tt.status == http.StatusOK) {
+				t.Errorf("%s, %s: status %d, %d started", tt.name, path, w.Code, after-before)
+			}
 		}
 	}
 }
@@ -471,6 +473,29 @@ func TestATerminalNeedsHTTP2(t *testing.T) {
 	o.server.Local().ServeHTTP(w, r)
 	if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "HTTP/2") {
 		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+// What a server may do for a node, a user of the node's socket may not.
+func TestAWorkersSocketDoesNothingInTheNameOfItsNode(t *testing.T) {
+	b := newBench(t)
+	servers := client.New(client.Config{Addresses: []string{b.serveAs(here, b.server.Handler())}, TLS: b.identity(there).ClientTLS()})
+	defer servers.Close()
+	socket := NewWorker(WorkerDeps{Self: there, Servers: servers})
+	call := func(method, path, body string) int {
+		w := httptest.NewRecorder()
+		socket.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body)))
+		return w.Code
+	}
+	own := "/v1/nodes/" + string(there)
+	for _, request := range []string{"DELETE " + own, "PUT " + own + "/report", "POST " + own + "/session", "POST " + own + "/statuses", "POST " + own + "/server", "GET " + own + "/slice"} {
+		method, path, _ := strings.Cut(request, " ")
+		if code := call(method, path, `{"node":"`+string(there)+`"}`); code != http.StatusForbidden {
+			t.Errorf("%s: %d", request, code)
+		}
+	}
+	if code := call(http.MethodGet, wire.PathOpenAPI, ""); code != http.StatusOK {
+		t.Errorf("what any member may read: %d", code)
 	}
 }
 

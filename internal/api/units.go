@@ -20,6 +20,7 @@ const unitsMax = 2000
 
 // What an Outcome says of a unit that came or went.
 const (
+	doneReplaced  = "replaced"
 	doneCreated   = "created"
 	doneDestroyed = "destroyed"
 )
@@ -65,17 +66,18 @@ func (s *Server) submitUnits(ctx context.Context, in *body[wire.SubmitRequest]) 
 	if err != nil {
 		return nil, problemOf(err)
 	}
+	var changes []change
 	var written []cluster.Unit
-	for _, u := range in.Body.Units {
-		written = append(written, cluster.Unit{Name: u.Name, Text: u.Text})
+	for _, unit := range in.Body.Units {
+		old, exists := findUnit(state, unit.Name)
+		c := submission(unit, old, exists, in.Body.Replace)
+		changes = append(changes, c)
+		if !exists || c.outcome.Done == doneReplaced {
+			written = append(written, cluster.Unit{Name: unit.Name, Text: unit.Text})
+		}
 	}
 	if err := s.checkCircles(state.Units, written); err != nil {
 		return nil, problemOf(err)
-	}
-	var changes []change
-	for _, unit := range in.Body.Units {
-		old, exists := findUnit(state, unit.Name)
-		changes = append(changes, submission(unit, old, exists, in.Body.Replace))
 	}
 	rev, err := s.write(ctx, state.Revision, changes)
 	if err != nil {
@@ -159,12 +161,6 @@ func submission(unit wire.SubmitUnit, old cluster.Unit, exists, replace bool) ch
 			desired = old.Desired
 		}
 	}
-	c := decideSubmission(unit, old, exists, replace, hash, desired)
-	c.outcome.Global = isGlobal(unit.Name, unit.Text)
-	return c
-}
-
-func decideSubmission(unit wire.SubmitUnit, old cluster.Unit, exists, replace bool, hash cluster.Hash, desired cluster.Desired) change {
 	if !exists {
 		return set(cluster.Unit{
 			Name: unit.Name, UID: newUID(), Text: unit.Text, Hash: hash, Desired: desired, Created: time.Now().UTC(),
@@ -177,7 +173,7 @@ func decideSubmission(unit wire.SubmitUnit, old cluster.Unit, exists, replace bo
 	case old.Hash == hash:
 	case replace:
 		u.Text, u.Hash = unit.Text, hash
-		done = "replaced"
+		done = doneReplaced
 	default:
 		warning = fmt.Sprintf("the stored text of %s differs from the one given and was kept; --replace replaces it", unit.Name)
 	}
@@ -188,8 +184,6 @@ func decideSubmission(unit wire.SubmitUnit, old cluster.Unit, exists, replace bo
 	c.outcome.Warning = warning
 	return c
 }
-
-func isGlobal(name cluster.UnitName, text string) bool { return placing(name, text).Global }
 
 // placing is what a text asks of placing; nothing if it cannot be read.
 func placing(name cluster.UnitName, text string) place.Spec {
@@ -269,7 +263,6 @@ func (s *Server) changeUnits(ctx context.Context, names []cluster.UnitName, deci
 		if err != nil {
 			return nil, problemOf(err)
 		}
-		c.outcome.Global = isGlobal(u.Name, u.Text)
 		changes = append(changes, c)
 	}
 	rev, err := s.write(ctx, state.Revision, changes)

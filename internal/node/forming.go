@@ -112,6 +112,7 @@ func (d *Daemon) foundStore(ctx context.Context, c cluster.Cluster, trust author
 	ops := append([]store.Op{
 		store.PutCluster(c),
 		store.PutNode(cluster.Node{ID: d.id, Name: d.cfg.Name, Joined: c.Created, Key: key}),
+		store.PutName(d.cfg.Name, d.id),
 		store.PutReport(report(d.id, d.config(), d.deps.Version)),
 		store.PutMember(member),
 	}, extra...)

@@ -13,6 +13,7 @@ const (
 	KeyCluster       = Root + "cluster"
 	KeyLeader        = Root + "leader"
 	PrefixNodes      = Root + "nodes/"
+	PrefixNames      = Root + "names/" // of nodes: so that none has two
 	PrefixReports    = Root + "reports/"
 	PrefixSessions   = Root + "sessions/"
 	PrefixMembers    = Root + "members/"
@@ -24,6 +25,9 @@ const (
 
 // NodeKey is where a Node is kept.
 func NodeKey(id cluster.NodeID) string { return PrefixNodes + string(id) }
+
+// NameKey is where it is kept which node has a name.
+func NameKey(name string) string { return PrefixNames + name }
 
 // ReportKey is where a Report is kept.
 func ReportKey(id cluster.NodeID) string { return PrefixReports + string(id) }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 
@@ -11,12 +12,14 @@ import (
 // store's to know, so callers pass the record with Revision zero; the typed
 // functions below see to it.
 func PutRecord(key string, record any) Op {
-	value, err := json.Marshal(record)
-	if err != nil {
+	var value bytes.Buffer
+	encoder := json.NewEncoder(&value)
+	encoder.SetEscapeHTML(false) // six bytes for each < of a text would make it larger than a transaction may be
+	if err := encoder.Encode(record); err != nil {
 		// The nouns hold strings, numbers and times only; none can fail.
 		panic(fmt.Sprintf("store: encode %T: %v", record, err))
 	}
-	return Put(key, value)
+	return Put(key, bytes.TrimSuffix(value.Bytes(), []byte("\n")))
 }
 
 // PutCluster writes the cluster's record.
@@ -27,6 +30,9 @@ func PutLeader(l cluster.Leader) Op { l.Revision = 0; return PutRecord(KeyLeader
 
 // PutNode writes a node's record.
 func PutNode(n cluster.Node) Op { n.Revision = 0; return PutRecord(NodeKey(n.ID), n) }
+
+// PutName gives a node its name.
+func PutName(name string, id cluster.NodeID) Op { return PutRecord(NameKey(name), id) }
 
 // PutReport writes a node's report.
 func PutReport(r cluster.Report) Op { r.Revision = 0; return PutRecord(ReportKey(r.Node), r) }

@@ -31,7 +31,6 @@ const (
 	dialMax     = 3 * time.Second  // to reach one server
 	answerMax   = 15 * time.Second // for one answer, streams excepted
 	problemMax  = 256 << 10        // bytes of an error answer
-	forwardMax  = 48 << 20         // bytes of a request that is passed on
 	streamQuiet = 20 * time.Second // servers send a sign of life every 5 s
 )
 
@@ -325,18 +324,10 @@ func fill(path string, values ...string) string {
 	return path
 }
 
-// Forward sends a request that came in elsewhere on to a server, with the
-// client's own identity, and copies the answer back as it comes.
+// Forward reads from a server what a request that came in elsewhere wants to
+// read, with the client's own identity, and copies the answer back as it comes.
 func (c *Client) Forward(w http.ResponseWriter, r *http.Request) error {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, forwardMax))
-	if err != nil {
-		return cluster.Errorf(cluster.Invalid, "request body: %w", err)
-	}
-	req := request{method: r.Method, path: r.URL.EscapedPath(), query: r.URL.Query()}
-	if len(body) > 0 {
-		req.body = json.RawMessage(body)
-	}
-	response, err := c.do(r.Context(), req)
+	response, err := c.do(r.Context(), request{method: http.MethodGet, path: r.URL.EscapedPath(), query: r.URL.Query()})
 	if err != nil {
 		return err
 	}

@@ -249,7 +249,6 @@ type Outcome struct {
 	Done string `json:"done"`
 	// Warning is for a person: the stored text differs, for example.
 	Warning string `json:"warning,omitempty"`
-	Global  bool   `json:"global,omitempty"`
 }
 
 // NamesRequest names units.
