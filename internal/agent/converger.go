@@ -41,6 +41,7 @@ type converger struct {
 	want   map[cluster.UnitName]cluster.Assignment
 	seen   map[cluster.UnitName]systemd.Unit
 	memory converge.Memory
+	late   converge.Late
 	dirty  map[cluster.UnitName]bool
 	retry  map[cluster.UnitName]time.Time
 	held   map[cluster.UnitName]bool // decided while starts were forbidden
@@ -60,7 +61,7 @@ func newConverger(a *Agent, g *gate) *converger {
 	c := &converger{
 		a: a, gate: g, pace: loop.Pace{Every: gatherRounds}, all: true,
 		want: map[cluster.UnitName]cluster.Assignment{}, seen: map[cluster.UnitName]systemd.Unit{},
-		memory: converge.Memory{}, dirty: map[cluster.UnitName]bool{},
+		memory: converge.Memory{}, late: converge.Late{}, dirty: map[cluster.UnitName]bool{},
 		retry: map[cluster.UnitName]time.Time{}, held: map[cluster.UnitName]bool{},
 		worked: map[cluster.UnitName]bool{},
 	}
@@ -287,7 +288,7 @@ func (c *converger) decide(names []cluster.UnitName, all bool, lag time.Duration
 		names = slices.Sorted(maps.Keys(c.seen))
 	}
 	unwanted := converge.Input{Memory: c.memory, Now: now, Hold: !c.opened}
-	wanted := converge.Input{Memory: c.memory, Now: now, Hold: !c.opened || c.purging(now), Lag: lag}
+	wanted := converge.Input{Memory: c.memory, Now: now, Hold: !c.opened || c.purging(now), Lag: lag, Late: c.late}
 	for _, name := range names {
 		want, ok := c.want[name]
 		switch {
@@ -307,7 +308,9 @@ func (c *converger) decide(names []cluster.UnitName, all bool, lag time.Duration
 		}
 		c.carryOut(d, nil, now)
 	}
-	for _, d := range converge.Plan(wanted) {
+	decisions := converge.Plan(wanted)
+	c.late.Note(wanted.Seen, lag, now)
+	for _, d := range decisions {
 		want := c.want[d.Unit]
 		if wanted.Hold {
 			c.held[d.Unit] = true
@@ -335,6 +338,7 @@ func (c *converger) carryOut(d converge.Decision, want *cluster.Assignment, now 
 		}
 		delete(c.seen, d.Unit)
 		delete(c.retry, d.Unit)
+		delete(c.late, d.Unit)
 		delete(c.work.failed, d.Unit)
 		delete(c.work.fetched, d.Unit)
 		c.a.statuses.gone(d.Unit)

@@ -73,7 +73,7 @@ func TestNodeIDsAndNames(t *testing.T) {
 	}
 	for name, legal := range map[string]bool{
 		"node-1": true, "n.example.org": true, "7": true, strings.Repeat("x", 63): true,
-		"": false, strings.Repeat("x", 64): false, "-a": false, "a-": false, "a b": false, "a_b": false, "nöde": false, "a\n": false,
+		"": false, strings.Repeat("x", 64): false, "-a": false, "a-": false, "a b": false, ".": false, "a.": false, "a..b": false, "a-.b": false, "a.-b": false, "a_b": false, "nöde": false, "a\n": false,
 	} {
 		err := cluster.CheckNodeName(name)
 		if (err == nil) != legal || err != nil && cluster.HintOf(err) == "" {

@@ -184,9 +184,13 @@ func CheckNodeID(id NodeID) error {
 const NodeNameMax = 63
 
 // CheckNodeName returns an Invalid error unless name is a legal host name (RFC
-// 1123): letters, digits, '-' and '.', with no '-' at either end.
+// 1123): labels of letters, digits and '-', with no '-' at either end, separated
+// by dots.
 func CheckNodeName(name string) error {
-	legal := name != "" && len(name) <= NodeNameMax && name[0] != '-' && name[len(name)-1] != '-'
+	legal := len(name) <= NodeNameMax
+	for label := range strings.SplitSeq(name, ".") {
+		legal = legal && label != "" && label[0] != '-' && label[len(label)-1] != '-'
+	}
 	for _, r := range name {
 		legal = legal && (r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.')
 	}

@@ -60,8 +60,8 @@ type Report struct {
 	Revision Revision `json:"revision,omitempty"`
 }
 
-// MergeLabels returns the labels that placing sees: those reported, masked by
-// those of operators.
+// MergeLabels returns the labels of a node: those reported, masked by those of
+// operators. Placing sees its facts beside them (NodeState.Label).
 func MergeLabels(n Node, r Report) map[string]string {
 	merged := maps.Clone(r.Labels)
 	if merged == nil {

@@ -175,6 +175,10 @@ func (s Status) sameState(t Status) bool {
 // Failed reports whether the unit failed, or could not even be started.
 func (s Status) Failed() bool { return s.Active == "failed" || JobFailed(s.Job) }
 
+// Spent reports whether the unit will not start again by itself: its own
+// Restart= has come to its end, or its node has given it up.
+func (s Status) Spent() bool { return s.Active == "failed" || s.Job == JobGaveUp }
+
 // Failure says how a unit failed, in the words of FailureText.
 func (s Status) Failure() string {
 	if s.Job == JobGaveUp {

@@ -63,6 +63,29 @@ type Input struct {
 	Hold bool
 	// Lag is how long systemd took to say what is seen.
 	Lag time.Duration
+	// Late holds what was seen when systemd was late before.
+	Late Late
+}
+
+// Late holds, of units that were activating when systemd was late, how often
+// they had started again by themselves then.
+type Late map[cluster.UnitName]lateLook
+
+type lateLook struct {
+	restarts int
+	at       time.Time
+}
+
+// Note takes in what was seen after a lag.
+func (l Late) Note(seen []systemd.Unit, lag time.Duration, now time.Time) {
+	for _, u := range seen {
+		switch {
+		case u.Active != "activating":
+			delete(l, u.Name)
+		case lag >= lagMax:
+			l[u.Name] = lateLook{u.AutoRestarts, now}
+		}
+	}
 }
 
 // Decision is what is to be done about one unit.

@@ -167,7 +167,19 @@ func TestAHeldNodeOnlyWritesFiles(t *testing.T) {
 // What keeps systemd from all other work is given up, and nothing else is: not
 // what has come up, nor what waits for long by its own wish.
 func TestAUnitThatNeverComesUpIsGivenUpWhileSystemdIsLate(t *testing.T) {
-	late := 3 * time.Second
+	late, usual := 3*time.Second, want()
+	lateBefore := func(restarts int, ago time.Duration) converge.Late {
+		l := converge.Late{}
+		l.Note([]systemd.Unit{seen("activating", func(u *systemd.Unit) { u.AutoRestarts = restarts })}, late, now.Add(-ago))
+		return l
+	}
+	look := func(before converge.Late, want *cluster.Assignment, seen systemd.Unit, lag time.Duration) converge.Kind {
+		d := converge.Plan(converge.Input{
+			Want: []cluster.Assignment{*want}, Seen: []systemd.Unit{seen}, Lag: lag, Late: before, Now: now,
+			Memory: converge.Memory{"web.service": *carriedOut(usual)},
+		})[0]
+		return append(kinds(d), "")[0]
+	}
 	again := func(n int, delay time.Duration) func(*systemd.Unit) {
 		return func(u *systemd.Unit) { u.AutoRestarts, u.RestartDelay = n, delay }
 	}
@@ -189,12 +201,18 @@ func TestAUnitThatNeverComesUpIsGivenUpWhileSystemdIsLate(t *testing.T) {
 		{"a socket started what is only to be loaded", want(loaded), seen("activating", again(5, 0)), late, stop},
 		{"it belongs to the host", want(), seen("activating", again(500, 0), func(u *systemd.Unit) { u.Ours = false }), late, ""},
 	} {
-		d := converge.Plan(converge.Input{
-			Want: []cluster.Assignment{*tt.want}, Seen: []systemd.Unit{tt.seen}, Lag: tt.lag, Now: now,
-			Memory: converge.Memory{"web.service": *carriedOut(want())},
-		})[0]
-		if got := append(kinds(d), "")[0]; got != tt.step {
+		if got := look(lateBefore(tt.seen.AutoRestarts-1, 30*time.Second), tt.want, tt.seen, tt.lag); got != tt.step {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.step)
+		}
+	}
+	sick := seen("activating", again(500, 0))
+	for name, before := range map[string]converge.Late{
+		"one late answer may have other reasons":         {},
+		"so may one that came late an hour ago":          lateBefore(499, time.Hour),
+		"it has not started again since the late answer": lateBefore(500, time.Second),
+	} {
+		if got := look(before, want(), sick, late); got != "" {
+			t.Errorf("%s: %q", name, got)
 		}
 	}
 

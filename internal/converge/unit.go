@@ -19,7 +19,7 @@ func decideUnit(want *cluster.Assignment, seen systemd.Unit, known Known, in Inp
 	} else {
 		d = decideWanted(*want, seen, known)
 		if len(d.Steps) == 0 {
-			d = giveUp(d, seen, in.Lag)
+			d = giveUp(d, seen, in)
 		}
 	}
 	if len(d.Steps) == 0 || known.Trouble == nil {
@@ -31,20 +31,26 @@ func decideUnit(want *cluster.Assignment, seen systemd.Unit, known Known, in Inp
 // A systemd that starts many units again and again answers only between two
 // rounds of starts, and the time that a round takes keeps each of them below its
 // StartLimitBurst=: it would go on for ever, and nothing else would start. So
-// when it answers later than lagMax, what has reached its limit, however long
-// that took, and would start again before the next answer, is stopped.
+// when it answers later than lagMax, twice within lateFor, what has reached its
+// limit, however long that took, has started again between the two answers, and
+// will before the next, is stopped.
 const (
 	lagMax        = 2 * time.Second
+	lateFor       = time.Minute
 	startLimitMax = 5 // systemd's own default; also for units that set no limit
 )
 
 // giveUp stops a unit that is settled, but for its starting again and again.
-func giveUp(d Decision, seen systemd.Unit, lag time.Duration) Decision {
-	if lag < lagMax || seen.Active != "activating" || seen.AutoRestarts < startLimit(seen) || seen.RestartDelay >= lag {
+func giveUp(d Decision, seen systemd.Unit, in Input) Decision {
+	before, late := in.Late[seen.Name]
+	late = late && in.Now.Sub(before.at) <= lateFor
+	switch {
+	case in.Lag < lagMax || seen.Active != "activating" || seen.AutoRestarts < startLimit(seen) || seen.RestartDelay >= in.Lag,
+		!late || seen.AutoRestarts <= before.restarts: // one late answer may have other reasons
 		return d
 	}
 	p := planner{unit: seen.Name}
-	p.add(GiveUp, fmt.Sprintf("systemd started it again %d times, and took %s to say so", seen.AutoRestarts, lag.Round(time.Millisecond)))
+	p.add(GiveUp, fmt.Sprintf("systemd started it again %d times, and took %s to say so", seen.AutoRestarts, in.Lag.Round(time.Millisecond)))
 	return Decision{Steps: p.steps}
 }
 

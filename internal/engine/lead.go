@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"reflect"
@@ -46,24 +47,51 @@ func (e *Engine) leadRound(ctx context.Context, r round) (time.Duration, error) 
 	e.mu.Unlock()
 	e.wakeServers(r.state, health)
 
-	writes := deaths(dying)
 	placements, err := e.place(r, health)
 	if err != nil {
 		e.deps.Metrics.RoundFailed(metrics.FailureSchedule)
 		return 0, err
 	}
-	writes = append(writes, placements...)
-	writes = append(writes, garbage(r.state, r.now)...)
-	orphans, err := e.orphans(ctx, r)
-	if err != nil {
-		e.deps.Metrics.RoundFailed(metrics.FailureRun)
+	if err := e.commitPlan(ctx, r, append(deaths(dying), placements...)); err != nil {
 		return 0, err
 	}
-	writes = append(writes, orphans...)
 	if next := e.settled.next; !next.IsZero() {
 		due = min(due, max(next.Sub(r.now), planEvery))
 	}
-	return due, e.commitAll(ctx, r, writes)
+	return due, e.sweep(ctx, r)
+}
+
+// commitPlan commits first what makes room: if a part of that is refused, what
+// comes into the room would come too early, and is planned anew.
+func (e *Engine) commitPlan(ctx context.Context, r round, writes []write) error {
+	leaving, coming := []write{}, []write{}
+	for _, w := range writes {
+		if w.comes {
+			coming = append(coming, w)
+		} else {
+			leaving = append(leaving, w)
+		}
+	}
+	if len(pack(r.guard(), writes)) == 1 { // all of it happens, or nothing
+		leaving, coming = writes, nil
+	}
+	refused, err := e.commitAll(ctx, r, leaving)
+	if err != nil || refused {
+		return err
+	}
+	_, err = e.commitAll(ctx, r, coming)
+	return err
+}
+
+// sweep removes what has no reason to exist. It comes last: nobody waits for it.
+func (e *Engine) sweep(ctx context.Context, r round) error {
+	orphans, err := e.orphans(ctx, r)
+	if err != nil {
+		e.deps.Metrics.RoundFailed(metrics.FailureRun)
+		return err
+	}
+	_, err = e.commitAll(ctx, r, append(garbage(r.state, r.now), orphans...))
+	return err
 }
 
 // deaths declares sessions dead, each at the last revision that was seen: a
@@ -117,8 +145,9 @@ func (e *Engine) place(r round, health map[cluster.NodeID]cluster.Health) ([]wri
 				store.ChangedAt(store.UnitKey(name), c.UnitRevision),
 				store.ChangedAt(store.PlacementKey(name), c.PlacementRevision),
 			},
-			ops:  []store.Op{store.PutPlacement(c.Placement)},
-			task: taskOf(c.Placement),
+			ops:   []store.Op{store.PutPlacement(c.Placement)},
+			task:  taskOf(c.Placement),
+			comes: !leaves(r.state, c.Placement),
 		})
 	}
 	for _, d := range proposal.Deletes {
@@ -135,6 +164,14 @@ func (e *Engine) place(r round, health map[cluster.NodeID]cluster.Health) ([]wri
 		})
 	}
 	return out, nil
+}
+
+// leaves reports whether a unit goes off a node that it is placed on.
+func leaves(state *cluster.State, next cluster.Placement) bool {
+	i, found := slices.BinarySearchFunc(state.Placements, next.Unit, func(p cluster.Placement, name cluster.UnitName) int {
+		return cmp.Compare(p.Unit, name)
+	})
+	return found && slices.ContainsFunc(state.Placements[i].Nodes, func(id cluster.NodeID) bool { return !next.On(id) })
 }
 
 // taskOf names the change of a placement as fleet did.
@@ -165,13 +202,15 @@ type failure struct {
 	epoch    cluster.Epoch
 	restarts int64
 	hash     cluster.Hash
+	boot     string
+	exit     int
 }
 
 func failures(statuses []cluster.Status) []failure {
 	var out []failure
 	for i := range statuses {
-		if s := &statuses[i]; s.Active == "failed" {
-			out = append(out, failure{s.Unit, s.Node, s.Epoch, s.Restarts, s.Hash})
+		if s := &statuses[i]; s.Spent() {
+			out = append(out, failure{s.Unit, s.Node, s.Epoch, s.Restarts, s.Hash, s.BootID, s.ExitCode})
 		}
 	}
 	return out
@@ -235,11 +274,11 @@ func (e *Engine) breaks(state *cluster.State, proposal place.Proposal) []audit.F
 	return slices.DeleteFunc(findings, func(f audit.Finding) bool { return slices.Contains(before, f) })
 }
 
-// commitAll commits writes in as few transactions as possible and waits until
-// the mirror shows them. A transaction that is refused, because something
+// commitAll commits writes in as few transactions as possible, waits until the
+// mirror shows them, and says whether any was refused. A transaction that is refused, because something
 // changed meanwhile, is no error: when the mirror shows that change it wakes
 // the engine, and the rest was not held up.
-func (e *Engine) commitAll(ctx context.Context, r round, writes []write) error {
+func (e *Engine) commitAll(ctx context.Context, r round, writes []write) (refused bool, err error) {
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(commitsAtOnce)
 	var mu sync.Mutex
@@ -250,18 +289,18 @@ func (e *Engine) commitAll(ctx context.Context, r round, writes []write) error {
 			e.count(writes, b.writes, ok && err == nil)
 			mu.Lock()
 			defer mu.Unlock()
-			latest = max(latest, rev)
+			latest, refused = max(latest, rev), refused || !ok
 			return err
 		})
 	}
-	err := group.Wait()
+	err = group.Wait()
 	if err != nil {
 		e.deps.Metrics.RoundFailed(metrics.FailureRun)
 	}
 	if latest > 0 {
 		catchUp(ctx, e.deps.Mirror, latest)
 	}
-	return err
+	return refused, err
 }
 
 // count counts the placements among some writes.

@@ -10,6 +10,7 @@ type write struct {
 	conds []store.Cond
 	ops   []store.Op
 	task  string // what the engine counts it as; "": it does not
+	comes bool   // it puts a unit on nodes and takes it off none
 }
 
 // batch is a transaction and the indexes of the writes that are in it.

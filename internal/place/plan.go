@@ -119,11 +119,12 @@ func (p *pass) follow(u *unit) {
 	}
 }
 
-// spread puts a global unit on every node that may take it.
+// spread puts a global unit on every node that may take it, or may once units of
+// a lower priority have left it.
 func (p *pass) spread(u *unit) {
 	for _, t := range p.classOf(u).tiers {
 		for _, n := range t.nodes {
-			if !u.on(n) && p.first(p.filters.dynamic, u, n).ok {
+			if !u.on(n) && (p.first(p.filters.dynamic, u, n).ok || u.asks() && p.clear(u, n)) {
 				p.put(u, n)
 			}
 		}

@@ -33,12 +33,27 @@ func (p *pass) preempt(u *unit) (*node, string) {
 	if best == nil {
 		return nil, ""
 	}
-	p.freed = true
-	for _, v := range leaving {
-		p.take(v, best)
-		v.left = append(v.left, fmt.Sprintf("%s, where %s of priority %d needs the room", best.name, u.Name, u.spec.Priority))
-	}
+	p.evict(leaving, best, u)
 	return best, fmt.Sprintf("%d of lower priority made room", len(leaving))
+}
+
+// clear makes room for a unit on one node, if units of a lower priority can.
+func (p *pass) clear(u *unit, n *node) bool {
+	if u.spec.Priority <= p.weakest {
+		return false
+	}
+	leaving := p.victims(u, n)
+	p.evict(leaving, n, u)
+	return len(leaving) > 0
+}
+
+// evict takes units off a node where another needs the room.
+func (p *pass) evict(leaving []*unit, n *node, u *unit) {
+	for _, v := range leaving {
+		p.freed = true
+		p.take(v, n)
+		v.left = append(v.left, fmt.Sprintf("%s, where %s of priority %d needs the room", n.name, u.Name, u.spec.Priority))
+	}
 }
 
 // victims returns the units that would have to leave a node for u, the least

@@ -34,7 +34,7 @@ const failedOn = "failed on "
 func (p *pass) findFailures() {
 	for i := range p.in.State.Statuses {
 		s := &p.in.State.Statuses[i]
-		if s.Active != "failed" {
+		if !s.Spent() {
 			continue
 		}
 		u, n := p.find(s.Unit), p.byID[s.Node]

@@ -14,6 +14,7 @@ import (
 // Stories of units that fail after their own Restart= was spent. A line is
 //
 //	fail web.service 3      it failed where it is, with that exit code
+//	giveup web.service      its node stopped it, since it would not come up
 //	run web.service         it runs where it is
 //	restart web.service     a user restarts it
 //	edit web.service        a user gives it another text
@@ -44,6 +45,16 @@ func TestRetry(t *testing.T) {
 			+39s
 			+1s
 				web.service [b]: moved from a, where it failed (exit code 3), to b: the only node that fits`,
+	}, {
+		name: "one that its node has given up has failed there",
+		world: `node a
+			node b
+			unit web.service restarts on=a`,
+		story: `
+			giveup web.service
+				web.service [a]: failed on a (it was started again and again, and kept systemd from all else); the cluster tries it again, elsewhere if it can
+			+10s
+				web.service [b]: moved from a, where it failed (it was started again and again, and kept systemd from all else), to b: the only node that fits`,
 	}, {
 		name: "where no other node may take it, it is tried again in place",
 		world: `node a
@@ -211,6 +222,8 @@ func happen(t *testing.T, in *place.Input, step string) {
 	switch words[0] {
 	case "fail":
 		status.Active, status.Result, status.ExitCode = "failed", "exit-code", int(number(t, words[2]))
+	case "giveup":
+		status.Active, status.Job = "inactive", cluster.JobGaveUp
 	case "run":
 	case "restart":
 		u.Restarts++

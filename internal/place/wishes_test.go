@@ -90,6 +90,16 @@ func TestWishes(t *testing.T) {
 		want: `tiny.service [b]: moved from a, where web.service of priority 9 needs the room, to b: the only node that fits
 			web.service [a]: placed on a: 1 of lower priority made room`,
 	}, {
+		name: "priority: a global unit has room made on every node where that helps",
+		world: `node a cpus=1
+			node b cpus=1
+			node c cpus=1
+			unit old@1.service cpu=1 on=a
+			unit old@2.service cpu=1 priority=9 on=b
+			unit web.service cpu=1 priority=5 global`,
+		want: `old@1.service pending: 0 of 3 nodes: 3 lack 1 of CPU
+			web.service [a c]: global, on 2 of 3 nodes: 1 lacks 1 of CPU`,
+	}, {
 		name: "priority: equals do not push each other",
 		world: `node a cpus=1
 			unit old.service cpu=1 priority=9 on=a
