@@ -37,14 +37,14 @@ type converger struct {
 	pace loop.Pace
 	work *workers
 
-	mu     sync.Mutex
-	want   map[cluster.UnitName]cluster.Assignment
-	seen   map[cluster.UnitName]systemd.Unit
-	memory converge.Memory
-	late   converge.Late
-	dirty  map[cluster.UnitName]bool
-	retry  map[cluster.UnitName]time.Time
-	held   map[cluster.UnitName]bool // decided while starts were forbidden
+	mu       sync.Mutex
+	want     map[cluster.UnitName]cluster.Assignment
+	seen     map[cluster.UnitName]systemd.Unit
+	memory   converge.Memory
+	restless converge.Restless
+	dirty    map[cluster.UnitName]bool
+	retry    map[cluster.UnitName]time.Time
+	held     map[cluster.UnitName]bool // decided while starts were forbidden
 	// worked are units whose worker ended since they were last taken for a
 	// look. What is seen of them may be from before its steps: a unit seen as
 	// running that was stopped meanwhile would pass for settled.
@@ -61,7 +61,7 @@ func newConverger(a *Agent, g *gate) *converger {
 	c := &converger{
 		a: a, gate: g, pace: loop.Pace{Every: gatherRounds}, all: true,
 		want: map[cluster.UnitName]cluster.Assignment{}, seen: map[cluster.UnitName]systemd.Unit{},
-		memory: converge.Memory{}, late: converge.Late{}, dirty: map[cluster.UnitName]bool{},
+		memory: converge.Memory{}, restless: converge.Restless{}, dirty: map[cluster.UnitName]bool{},
 		retry: map[cluster.UnitName]time.Time{}, held: map[cluster.UnitName]bool{},
 		worked: map[cluster.UnitName]bool{},
 	}
@@ -288,7 +288,7 @@ func (c *converger) decide(names []cluster.UnitName, all bool, lag time.Duration
 		names = slices.Sorted(maps.Keys(c.seen))
 	}
 	unwanted := converge.Input{Memory: c.memory, Now: now, Hold: !c.opened}
-	wanted := converge.Input{Memory: c.memory, Now: now, Hold: !c.opened || c.purging(now), Lag: lag, Late: c.late}
+	wanted := converge.Input{Memory: c.memory, Now: now, Hold: !c.opened || c.purging(now), Lag: lag, Restless: c.restless}
 	for _, name := range names {
 		want, ok := c.want[name]
 		switch {
@@ -309,7 +309,7 @@ func (c *converger) decide(names []cluster.UnitName, all bool, lag time.Duration
 		c.carryOut(d, nil, now)
 	}
 	decisions := converge.Plan(wanted)
-	c.late.Note(wanted.Seen, lag, now)
+	c.restless.Seen(wanted.Seen, now)
 	for _, d := range decisions {
 		want := c.want[d.Unit]
 		if wanted.Hold {
@@ -338,7 +338,7 @@ func (c *converger) carryOut(d converge.Decision, want *cluster.Assignment, now 
 		}
 		delete(c.seen, d.Unit)
 		delete(c.retry, d.Unit)
-		delete(c.late, d.Unit)
+		delete(c.restless, d.Unit)
 		delete(c.work.failed, d.Unit)
 		delete(c.work.fetched, d.Unit)
 		c.a.statuses.gone(d.Unit)

@@ -63,27 +63,29 @@ type Input struct {
 	Hold bool
 	// Lag is how long systemd took to say what is seen.
 	Lag time.Duration
-	// Late holds what was seen when systemd was late before.
-	Late Late
+	// Restless is what was seen before of the units that are activating.
+	Restless Restless
 }
 
-// Late holds, of units that were activating when systemd was late, how often
-// they had started again by themselves then.
-type Late map[cluster.UnitName]lateLook
+// Restless holds how often units that were activating had started again by
+// themselves when they were last looked at.
+type Restless map[cluster.UnitName]look
 
-type lateLook struct {
+type look struct {
 	restarts int
 	at       time.Time
 }
 
-// Note takes in what was seen after a lag.
-func (l Late) Note(seen []systemd.Unit, lag time.Duration, now time.Time) {
-	for _, u := range seen {
-		switch {
-		case u.Active != "activating":
-			delete(l, u.Name)
-		case lag >= lagMax:
-			l[u.Name] = lateLook{u.AutoRestarts, now}
+// Started notes that a unit was started; systemd counts from there.
+func (r Restless) Started(name cluster.UnitName, at time.Time) { r[name] = look{at: at} }
+
+// Seen notes what systemd showed.
+func (r Restless) Seen(units []systemd.Unit, at time.Time) {
+	for _, u := range units {
+		if u.Active == "activating" {
+			r[u.Name] = look{u.AutoRestarts, at}
+		} else {
+			delete(r, u.Name)
 		}
 	}
 }

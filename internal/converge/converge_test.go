@@ -168,14 +168,14 @@ func TestAHeldNodeOnlyWritesFiles(t *testing.T) {
 // what has come up, nor what waits for long by its own wish.
 func TestAUnitThatNeverComesUpIsGivenUpWhileSystemdIsLate(t *testing.T) {
 	late, usual := 3*time.Second, want()
-	lateBefore := func(restarts int, ago time.Duration) converge.Late {
-		l := converge.Late{}
-		l.Note([]systemd.Unit{seen("activating", func(u *systemd.Unit) { u.AutoRestarts = restarts })}, late, now.Add(-ago))
-		return l
+	before := func(restarts int, ago time.Duration) converge.Restless {
+		r := converge.Restless{}
+		r.Seen([]systemd.Unit{seen("activating", func(u *systemd.Unit) { u.AutoRestarts = restarts })}, now.Add(-ago))
+		return r
 	}
-	look := func(before converge.Late, want *cluster.Assignment, seen systemd.Unit, lag time.Duration) converge.Kind {
+	look := func(before converge.Restless, want *cluster.Assignment, seen systemd.Unit, lag time.Duration) converge.Kind {
 		d := converge.Plan(converge.Input{
-			Want: []cluster.Assignment{*want}, Seen: []systemd.Unit{seen}, Lag: lag, Late: before, Now: now,
+			Want: []cluster.Assignment{*want}, Seen: []systemd.Unit{seen}, Lag: lag, Restless: before, Now: now,
 			Memory: converge.Memory{"web.service": *carriedOut(usual)},
 		})[0]
 		return append(kinds(d), "")[0]
@@ -201,15 +201,19 @@ func TestAUnitThatNeverComesUpIsGivenUpWhileSystemdIsLate(t *testing.T) {
 		{"a socket started what is only to be loaded", want(loaded), seen("activating", again(5, 0)), late, stop},
 		{"it belongs to the host", want(), seen("activating", again(500, 0), func(u *systemd.Unit) { u.Ours = false }), late, ""},
 	} {
-		if got := look(lateBefore(tt.seen.AutoRestarts-1, 30*time.Second), tt.want, tt.seen, tt.lag); got != tt.step {
+		if got := look(before(tt.seen.AutoRestarts-1, 30*time.Second), tt.want, tt.seen, tt.lag); got != tt.step {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.step)
 		}
 	}
-	sick := seen("activating", again(500, 0))
-	for name, before := range map[string]converge.Late{
-		"one late answer may have other reasons":         {},
-		"so may one that came late an hour ago":          lateBefore(499, time.Hour),
-		"it has not started again since the late answer": lateBefore(500, time.Second),
+	sick, fresh := seen("activating", again(500, 0)), converge.Restless{}
+	fresh.Started("web.service", now.Add(-time.Second))
+	if got := look(fresh, want(), sick, late); got != converge.GiveUp {
+		t.Errorf("it has started again since it was started: %q", got)
+	}
+	for name, before := range map[string]converge.Restless{
+		"nobody knows when it started again":               {},
+		"it may have started again at any time of an hour": before(499, time.Hour),
+		"it has not started again of late":                 before(500, time.Second),
 	} {
 		if got := look(before, want(), sick, late); got != "" {
 			t.Errorf("%s: %q", name, got)

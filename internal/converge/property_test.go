@@ -18,7 +18,7 @@ import (
 // world draws what is wanted, what is seen and what is remembered.
 func world(t *rapid.T) converge.Input {
 	in := converge.Input{Memory: converge.Memory{}, Now: now, Lag: rapid.SampledFrom([]time.Duration{0, time.Minute}).Draw(t, "lag")}
-	in.Late = converge.Late{}
+	in.Restless = converge.Restless{}
 	text := rapid.SampledFrom([]string{"a", "b"})
 	uid := rapid.SampledFrom([]cluster.UID{"u1", "u2"})
 	epoch := rapid.Int64Range(1, 2)
@@ -35,9 +35,9 @@ func world(t *rapid.T) converge.Input {
 		if rapid.Bool().Draw(t, "seen") {
 			u := drawUnit(t, name, text)
 			in.Seen = append(in.Seen, u)
-			if u.AutoRestarts > 0 && rapid.Bool().Draw(t, "late before") {
+			if u.AutoRestarts > 0 && rapid.Bool().Draw(t, "looked at before") {
 				u.AutoRestarts--
-				in.Late.Note([]systemd.Unit{u}, time.Minute, now)
+				in.Restless.Seen([]systemd.Unit{u}, now)
 			}
 		}
 		if rapid.Bool().Draw(t, "known") {
@@ -168,9 +168,9 @@ func TestACarriedOutPlanLeavesNothingToDo(t *testing.T) {
 		in := world(t)
 		m := newModel(in)
 		for range 2 { // the second round settles the memory
-			m.apply(converge.Plan(converge.Input{Want: in.Want, Seen: m.seen(), Memory: m.memory, Now: now, Lag: in.Lag, Late: in.Late}), in.Want)
+			m.apply(converge.Plan(converge.Input{Want: in.Want, Seen: m.seen(), Memory: m.memory, Now: now, Lag: in.Lag, Restless: in.Restless}), in.Want)
 		}
-		for _, d := range converge.Plan(converge.Input{Want: in.Want, Seen: m.seen(), Memory: m.memory, Now: now, Lag: in.Lag, Late: in.Late}) {
+		for _, d := range converge.Plan(converge.Input{Want: in.Want, Seen: m.seen(), Memory: m.memory, Now: now, Lag: in.Lag, Restless: in.Restless}) {
 			if len(d.Steps) > 0 {
 				t.Fatalf("still to do: %+v\nseen %+v\nknown %+v", d, m.units[d.Unit], m.memory[d.Unit])
 			}
@@ -196,7 +196,7 @@ func TestUnitsDoNotDependOnEachOther(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in := world(t)
 		for _, d := range converge.Plan(in) {
-			alone := converge.Input{Memory: in.Memory, Now: now, Lag: in.Lag, Late: in.Late}
+			alone := converge.Input{Memory: in.Memory, Now: now, Lag: in.Lag, Restless: in.Restless}
 			for _, a := range in.Want {
 				if a.Name == d.Unit {
 					alone.Want = append(alone.Want, a)

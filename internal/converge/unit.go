@@ -31,22 +31,20 @@ func decideUnit(want *cluster.Assignment, seen systemd.Unit, known Known, in Inp
 // A systemd that starts many units again and again answers only between two
 // rounds of starts, and the time that a round takes keeps each of them below its
 // StartLimitBurst=: it would go on for ever, and nothing else would start. So
-// when it answers later than lagMax, twice within lateFor, what has reached its
-// limit, however long that took, has started again between the two answers, and
-// will before the next, is stopped.
+// when it answers later than lagMax, what has reached its limit, however long
+// that took, has started again of late, and will before the next answer, is
+// stopped.
 const (
 	lagMax        = 2 * time.Second
-	lateFor       = time.Minute
+	ofLate        = time.Minute
 	startLimitMax = 5 // systemd's own default; also for units that set no limit
 )
 
 // giveUp stops a unit that is settled, but for its starting again and again.
 func giveUp(d Decision, seen systemd.Unit, in Input) Decision {
-	before, late := in.Late[seen.Name]
-	late = late && in.Now.Sub(before.at) <= lateFor
-	switch {
-	case in.Lag < lagMax || seen.Active != "activating" || seen.AutoRestarts < startLimit(seen) || seen.RestartDelay >= in.Lag,
-		!late || seen.AutoRestarts <= before.restarts: // one late answer may have other reasons
+	before, looked := in.Restless[seen.Name]
+	again := looked && in.Now.Sub(before.at) <= ofLate && seen.AutoRestarts > before.restarts
+	if in.Lag < lagMax || seen.Active != "activating" || seen.AutoRestarts < startLimit(seen) || seen.RestartDelay >= in.Lag || !again {
 		return d
 	}
 	p := planner{unit: seen.Name}
