@@ -26,7 +26,15 @@ const (
 	dialMax        = 2 * time.Second
 	keepAliveEvery = 2 * time.Second
 	keepAliveMax   = 2 * time.Second
-	messageMax     = 64 << 20 // bytes of a listing of everything
+)
+
+// How large one answer of etcd may be. What it holds in all has no bound that an
+// answer could have: a listing comes in pages, and what a watch has to catch up on
+// in fragments. A record is no larger than the transaction that wrote it, so the
+// largest page fits; a fragment is no larger than what etcd takes in one request.
+const (
+	pageMax   = 500                                         // records; with each page etcd counts those that follow, so small ones cost more
+	answerMax = (pageMax + 1) * (store.TxnBytesMax + 1<<10) // bytes; what frames a record is far less than 1 KiB
 )
 
 // Config says where etcd is and who asks.
@@ -38,6 +46,7 @@ type Config struct {
 // Store is a client of etcd. It is safe for concurrent use.
 type Store struct {
 	client *clientv3.Client
+	page   int64 // records in a page of a listing
 
 	mu    sync.Mutex
 	moved chan struct{} // closed and replaced when other servers are to be asked
@@ -46,17 +55,19 @@ type Store struct {
 var _ store.Store = (*Store)(nil)
 
 // Open makes a client; it does not connect yet. Close it.
-func Open(cfg Config) (*Store, error) {
+func Open(cfg Config) (*Store, error) { return open(cfg, pageMax, answerMax) }
+
+func open(cfg Config, page int64, answer int) (*Store, error) {
 	client, err := clientv3.New(clientv3.Config{
 		Endpoints: cfg.Endpoints, TLS: cfg.TLS, DialTimeout: dialMax,
 		DialKeepAliveTime: keepAliveEvery, DialKeepAliveTimeout: keepAliveMax, PermitWithoutStream: true,
-		MaxCallRecvMsgSize: messageMax,
+		MaxCallRecvMsgSize: answer,
 		Logger:             zap.NewNop(), // its errors come back to us as errors
 	})
 	if err != nil {
 		return nil, cluster.Errorf(cluster.Internal, "open etcd's client: %w", err)
 	}
-	return &Store{client: client, moved: make(chan struct{})}, nil
+	return &Store{client: client, page: page, moved: make(chan struct{})}, nil
 }
 
 // Close ends the client and its watches.
@@ -82,15 +93,39 @@ func (s *Store) moves() <-chan struct{} {
 
 // List implements store.Store.
 func (s *Store) List(ctx context.Context, prefix string) ([]store.Item, cluster.Revision, error) {
-	response, err := s.client.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithSort(clientv3.SortByKey, clientv3.SortAscend))
-	if err != nil {
-		return nil, 0, readError("list", err)
+	for {
+		items, rev, err := s.pages(ctx, prefix)
+		if errors.Is(err, rpctypes.ErrCompacted) {
+			continue // so much was written meanwhile that the revision is forgotten
+		}
+		if err != nil {
+			return nil, 0, readError("list", err)
+		}
+		return items, rev, nil
 	}
-	items := make([]store.Item, 0, len(response.Kvs))
-	for _, kv := range response.Kvs {
-		items = append(items, item(kv))
+}
+
+// pages reads a listing page by page, all of them at the revision of the first.
+func (s *Store) pages(ctx context.Context, prefix string) ([]store.Item, cluster.Revision, error) {
+	items := []store.Item{}
+	key, at, rest := prefix, int64(0), clientv3.WithPrefix()
+	for {
+		response, err := s.client.Get(ctx, key, rest, clientv3.WithRev(at), clientv3.WithLimit(s.page))
+		if err != nil {
+			return nil, 0, err
+		}
+		if at == 0 { // the header of later pages is ahead of them
+			at = response.Header.Revision
+		}
+		for _, kv := range response.Kvs {
+			items = append(items, item(kv))
+		}
+		if !response.More {
+			return items, cluster.Revision(at), nil
+		}
+		key = items[len(items)-1].Key + "\x00" // the next one that there can be
+		rest = clientv3.WithRange(clientv3.GetPrefixRangeEnd(prefix))
 	}
-	return items, cluster.Revision(response.Header.Revision), nil
 }
 
 func item(kv *mvccpb.KeyValue) store.Item {
@@ -177,7 +212,8 @@ func (w *watch) C() <-chan store.Batch { return w.c }
 func (w *watch) Err() error            { return w.err }
 
 // Watch implements store.Store. It ends when etcd has no leader: a watch that
-// is fed by a server without quorum would look alive.
+// is fed by a server without quorum would look alive. A batch may be larger than
+// an answer: etcd's client puts the fragments together before we see them.
 func (s *Store) Watch(ctx context.Context, prefix string, after cluster.Revision) store.Watch {
 	w := &watch{c: make(chan store.Batch)}
 	go func() {
@@ -192,7 +228,7 @@ func (s *Store) stream(ctx context.Context, prefix string, after cluster.Revisio
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	responses := s.client.Watch(clientv3.WithRequireLeader(ctx), prefix,
-		clientv3.WithPrefix(), clientv3.WithRev(int64(after)+1), clientv3.WithProgressNotify())
+		clientv3.WithPrefix(), clientv3.WithRev(int64(after)+1), clientv3.WithProgressNotify(), clientv3.WithFragment())
 	for {
 		var batch store.Batch
 		select {

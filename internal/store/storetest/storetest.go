@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -29,7 +30,7 @@ type Case struct {
 // Cases returns all promises, for runners that wrap each in something, such as
 // a synctest bubble.
 func Cases() []Case {
-	return append(commitCases(), watchCases()...)
+	return slices.Concat(commitCases(), watchCases(), largeCases())
 }
 
 // Run checks all promises as subtests, on stores that open returns. They may
