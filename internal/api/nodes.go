@@ -256,7 +256,6 @@ func (s *Server) serverSecrets(ctx context.Context, in *nodeInput) (*body[wire.S
 // withUsage adds to each node what it promised and what it uses. A watch goes
 // without: the one costs a look at every unit, the other never stands still.
 func (s *Server) withUsage(state *cluster.State, nodes []wire.NodeView) []wire.NodeView {
-	s.specs.Prune(len(state.Units))
 	promised := map[cluster.NodeID]cluster.Usage{}
 	for _, p := range state.Placements {
 		u, stored := findUnit(state, p.Unit)

@@ -145,6 +145,7 @@ func (s *Server) state() (*cluster.State, error) {
 	if state == nil {
 		return nil, cluster.Errorf(cluster.Unavailable, "this server has not read the store yet").WithHint("try again in a moment")
 	}
+	s.specs.Prune(len(state.Units)) // a submission looks at all units, too
 	return state, nil
 }
 

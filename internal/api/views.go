@@ -22,6 +22,7 @@ type views struct {
 
 // views derives them with what this server knows.
 func (s *Server) views(state *cluster.State) views {
+	s.specs.Prune(len(state.Units)) // views are what fills it, with units that come and go
 	v := newViews(state, s.Health)
 	v.global = func(u cluster.Unit) bool {
 		spec, err := s.specs.Of(u)
