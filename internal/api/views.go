@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -12,10 +13,13 @@ import (
 
 // views derives what users see from a snapshot. It is pure.
 type views struct {
-	state  *cluster.State
-	health func(cluster.NodeID) cluster.Health
-	names  map[cluster.NodeID]string
-	boots  map[cluster.NodeID]string
+	state *cluster.State
+	// ask returns the health of a node, and healths is what it said: of each node
+	// it is asked once, so that views are of one moment.
+	ask     func(cluster.NodeID) cluster.Health
+	healths map[cluster.NodeID]cluster.Health
+	names   map[cluster.NodeID]string
+	boots   map[cluster.NodeID]string
 	// global reports whether a unit asks to be on every node; nil: none is said to.
 	global func(cluster.Unit) bool
 }
@@ -33,13 +37,39 @@ func (s *Server) views(state *cluster.State) views {
 
 func newViews(state *cluster.State, health func(cluster.NodeID) cluster.Health) views {
 	v := views{
-		state: state, health: health,
+		state: state, ask: health, healths: map[cluster.NodeID]cluster.Health{},
 		names: make(map[cluster.NodeID]string, len(state.Nodes)), boots: make(map[cluster.NodeID]string, len(state.Nodes)),
 	}
 	for _, n := range state.Nodes {
 		v.names[n.Node.ID], v.boots[n.Node.ID] = n.Node.Name, n.Session.BootID
 	}
 	return v
+}
+
+// health returns the health of a node at the moment of the views.
+func (v views) health(id cluster.NodeID) cluster.Health {
+	h, asked := v.healths[id]
+	if !asked {
+		h = v.ask(id)
+		v.healths[id] = h
+	}
+	return h
+}
+
+// sameUnits reports whether the views of units are those that earlier views gave:
+// everything that went into those is as it was. Lists of the mirror are shared
+// between snapshots until they change.
+func (v views) sameUnits(earlier views) bool {
+	if earlier.state == nil || !shared(v.state.Units, earlier.state.Units) ||
+		!shared(v.state.Placements, earlier.state.Placements) || !shared(v.state.Statuses, earlier.state.Statuses) {
+		return false
+	}
+	for id, h := range earlier.healths {
+		if v.health(id) != h {
+			return false
+		}
+	}
+	return maps.Equal(v.names, earlier.names) && maps.Equal(v.boots, earlier.boots)
 }
 
 // name returns a node's name, or what is known of it.
@@ -185,14 +215,22 @@ func (v views) node(n cluster.NodeState) wire.NodeView {
 	return view
 }
 
-// nodes returns the views of all nodes.
-func (v views) nodes() []wire.NodeView {
-	placed := map[cluster.NodeID]int{}
+// placed counts the units that are placed on each node.
+func (v views) placed() map[cluster.NodeID]int {
+	counts := map[cluster.NodeID]int{}
 	for _, p := range v.state.Placements {
 		for _, id := range p.Nodes {
-			placed[id]++
+			counts[id]++
 		}
 	}
+	return counts
+}
+
+// nodes returns the views of all nodes.
+func (v views) nodes() []wire.NodeView { return v.nodesWith(v.placed()) }
+
+// nodesWith is nodes for those who know what is placed.
+func (v views) nodesWith(placed map[cluster.NodeID]int) []wire.NodeView {
 	list := make([]wire.NodeView, 0, len(v.state.Nodes))
 	for _, n := range v.state.Nodes {
 		view := v.node(n)

@@ -71,9 +71,8 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out := newStreamWriter(w)
-	last := s.views(state)
-	units, nodes := last.shown(), last.nodes()
-	if err := out.send(wire.Change{Revision: state.Revision, Full: true, Units: units, Nodes: nodes}); err != nil {
+	shown := picture{}.next(s.views(state))
+	if err := out.send(wire.Change{Revision: state.Revision, Full: true, Units: shown.units, Nodes: shown.nodes}); err != nil {
 		return
 	}
 	pace := &loop.Pace{Every: streamPace}
@@ -89,9 +88,10 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 			change.Revision = rev
 		}
 		// Without a new snapshot the health of nodes may still have changed.
-		v := s.views(s.Mirror.State())
-		change.Units, change.GoneUnits, units = diff(units, v.shown(), func(u wire.UnitView) cluster.UnitName { return u.Name })
-		change.Nodes, change.GoneNodes, nodes = diff(nodes, v.nodes(), func(n wire.NodeView) cluster.NodeID { return n.ID })
+		before := shown
+		shown = before.next(s.views(s.Mirror.State()))
+		change.Units, change.GoneUnits = diff(before.units, shown.units, func(u wire.UnitView) cluster.UnitName { return u.Name })
+		change.Nodes, change.GoneNodes = diff(before.nodes, shown.nodes, func(n wire.NodeView) cluster.NodeID { return n.ID })
 		if len(change.Units)+len(change.GoneUnits)+len(change.Nodes)+len(change.GoneNodes) == 0 && time.Since(sent) < streamAlive {
 			continue // a renewal of a session, for example: they never cease, so it is no silence either
 		}
@@ -102,8 +102,31 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// picture is what the reader of a watch is shown, and what that was made from. It
+// is not changed once it is made.
+type picture struct {
+	views  views
+	units  []wire.UnitView
+	placed map[cluster.NodeID]int
+	nodes  []wire.NodeView
+}
+
+// next makes a picture of later views. Sessions are renewed all the time, and
+// there are many more units than nodes: what a renewal does not touch is kept.
+func (p picture) next(v views) picture {
+	now := picture{views: v, units: p.units, placed: p.placed}
+	if !v.sameUnits(p.views) {
+		now.units, now.placed = v.shown(), v.placed()
+	}
+	now.nodes = v.nodesWith(now.placed)
+	return now
+}
+
 // diff returns what is new or different in a sorted list, and what is gone.
-func diff[T any, K interface{ ~string }](before, after []T, key func(T) K) (changed []T, gone []K, now []T) {
+func diff[T any, K interface{ ~string }](before, after []T, key func(T) K) (changed []T, gone []K) {
+	if shared(before, after) {
+		return nil, nil
+	}
 	i := 0
 	for _, item := range after {
 		for i < len(before) && key(before[i]) < key(item) {
@@ -122,5 +145,5 @@ func diff[T any, K interface{ ~string }](before, after []T, key func(T) K) (chan
 	for ; i < len(before); i++ {
 		gone = append(gone, key(before[i]))
 	}
-	return changed, gone, after
+	return changed, gone
 }
