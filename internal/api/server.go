@@ -122,6 +122,12 @@ const (
 	bodyMax        = 48 << 20
 	smallBodyMax   = 1 << 20
 	unknownBodyMax = 32 << 10
+	// A caller that lost power says nothing, and if nothing is sent to it either,
+	// nobody would miss it: the command that it runs and that reads no input, for
+	// example, ends with the connection only. It is asked, and left after 20 s in
+	// all, as at the end of a channel that is silent.
+	pingAfter = 10 * time.Second
+	pingMax   = 10 * time.Second
 )
 
 // NewHTTPServer returns an HTTP server with the limits that every listener of
@@ -134,6 +140,7 @@ func NewHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler: handler, Protocols: protocols, ConnContext: notePeer,
 		ReadHeaderTimeout: headerMaxTime, MaxHeaderBytes: headerMaxSize, IdleTimeout: idleMax,
+		HTTP2: &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingMax},
 		// Refused handshakes name the caller's cluster and ours.
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelInfo),
 	}

@@ -104,7 +104,7 @@ func receiveInput(c *Conn, p Process, cancel context.CancelCauseFunc) {
 			cancel(errGone)
 			return
 		}
-		silent.Stop() // a process that reads slowly is no silence of the client
+		silent.Stop() // a process that reads slowly is no silence of the client, and one that is gone is missed by its connection
 		switch kind {
 		case Input:
 			_ = p.Input(payload) // one that does not read any more goes on
