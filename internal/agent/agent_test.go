@@ -122,6 +122,61 @@ func TestAHangingStartDelaysNothingElse(t *testing.T) {
 	})
 }
 
+func TestWhateverIsEnabledOnTheHostStopsNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.start()
+		for i := range 50 {
+			m.hub.assign(cluster.UnitName(fmt.Sprintf("web@%d.service", i)), daemon)
+		}
+		m.pass(5 * time.Second)
+		before, starts := m.fake.Processes(), m.fake.Calls("start")
+		m.fake.Enable()
+		m.pass(2 * time.Minute)
+		if diff := cmp.Diff(before, m.fake.Processes()); diff != "" || m.fake.Calls("stop") != 0 || m.fake.Calls("start") != starts {
+			t.Errorf("processes (-before +after):\n%s", diff)
+		}
+		if n := m.fake.Calls("reload"); n != 1 {
+			t.Errorf("%d reloads", n)
+		}
+	})
+}
+
+// alwaysStale is a systemd that no reload can satisfy.
+type alwaysStale struct{ systemd.Manager }
+
+func (s alwaysStale) Observe(ctx context.Context, names ...cluster.UnitName) ([]systemd.Unit, error) {
+	units, err := s.Manager.Observe(ctx, names...)
+	for i := range units {
+		units[i].Stale = units[i].Stale || units[i].Active == "active"
+	}
+	return units, err
+}
+
+func TestWhatNoReloadHelpsIsNotReloadedForEver(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.manager = alwaysStale{m.fake}
+		m.start()
+		m.hub.assign("web.service", daemon)
+		m.pass(2 * time.Second)
+		before := m.fake.Processes()
+		m.pass(10 * time.Minute)
+		if diff := cmp.Diff(before, m.fake.Processes()); diff != "" {
+			t.Errorf("processes (-before +after):\n%s", diff)
+		}
+		if n := m.fake.Calls("reload"); n < 5 || n > 20 {
+			t.Errorf("%d reloads in ten minutes", n)
+		}
+		if s := m.status("web.service"); s.Active != "active" || !strings.Contains(s.Problem, "differ from what it read") {
+			t.Errorf("%+v", s)
+		}
+		m.hub.assign("web.service", daemon+"#\n")
+		m.pass(3 * time.Second)
+		if s := m.status("web.service"); s.Hash != cluster.HashText(daemon+"#\n") || s.Active != "active" {
+			t.Errorf("another text waits: %+v", s)
+		}
+	})
+}
+
 // slowEyes is a busy systemd: its first answer about a unit that is stopping
 // takes ten seconds. The unit's file is read at the end of that.
 type slowEyes struct {

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -247,17 +248,40 @@ func (w *workers) reloadIfDue(now time.Time) {
 // the mutex.
 func (w *workers) reloadFor(ctx context.Context, names []cluster.UnitName) error {
 	manager := w.c.a.deps.Manager
-	units, err := manager.Observe(ctx, names...)
+	before, err := w.stale(ctx, names)
+	if err != nil || len(before) == 0 {
+		return err
+	}
+	w.c.a.log.Info("reloading systemd", "unit", slices.Min(slices.Collect(maps.Keys(before))), "units", len(before))
+	if err := manager.Reload(ctx); err != nil {
+		return err
+	}
+	after, err := w.stale(ctx, slices.Sorted(maps.Keys(before)))
 	if err != nil {
 		return err
 	}
-	for _, u := range units {
-		if u.Stale {
-			w.c.a.log.Info("reloading systemd", "unit", u.Name, "units", len(units))
-			return manager.Reload(ctx)
+	w.c.mu.Lock()
+	defer w.c.mu.Unlock()
+	for name, hash := range after {
+		if want, wanted := w.c.want[name]; wanted && hash == before[name] {
+			w.c.memory[name] = w.c.memory[name].ReloadedInVain(&want, time.Now())
+			w.c.a.disk.loop.Wake()
 		}
 	}
 	return nil
+}
+
+// stale returns the hashes of the files of those units that systemd has not
+// read as they are now. It does not expect the mutex.
+func (w *workers) stale(ctx context.Context, names []cluster.UnitName) (map[cluster.UnitName]cluster.Hash, error) {
+	units, err := w.c.a.deps.Manager.Observe(ctx, names...)
+	hashes := map[cluster.UnitName]cluster.Hash{}
+	for _, u := range units {
+		if u.Stale {
+			hashes[u.Name] = u.FileHash
+		}
+	}
+	return hashes, err
 }
 
 // lastWords publishes the status of a failed unit with its last lines; until

@@ -61,6 +61,7 @@ func carriedOut(a *cluster.Assignment, changes ...func(*converge.Known)) *conver
 }
 
 func startFailed(k *converge.Known)  { k.Started.Result = "failed" }
+func written(k *converge.Known)      { k.Hash = "" }
 func neverStarted(k *converge.Known) { k.Started = nil }
 
 func decide(a *cluster.Assignment, u systemd.Unit, k *converge.Known, hold bool) converge.Decision {
@@ -105,7 +106,12 @@ func TestDecisions(t *testing.T) {
 		{"a changed text of a unit that ended runs it again", want(changed), seen("inactive"), carriedOut(want()), steps{write, reload, start}},
 		{"a changed text of a loaded unit is only read again", want(changed, loaded), seen("inactive"), carriedOut(want(), neverStarted), steps{write, reload}},
 		{"a crash after the write goes on with the reload", want(changed), seen("inactive", stale, func(u *systemd.Unit) { u.FileHash = want(changed).Hash }), carriedOut(want()), steps{reload, start}},
-		{"a unit that runs from an old file is stopped first", want(), seen("active", stale), carriedOut(want()), steps{stop, reload, start}},
+		{"a unit that a socket started between write and reload is stopped first", want(), seen("active", stale), carriedOut(want(), written), steps{stop, reload, start}},
+		{"so is one of a text that was never carried out", want(), seen("active", stale), carriedOut(want(changed)), steps{stop, reload, start}},
+		{"whatever the host enables stops no unit", want(), seen("active", stale), carriedOut(want()), steps{reload}},
+		{"nor one that is starting", want(), seen("activating", stale), carriedOut(want()), steps{reload}},
+		{"nor one that a socket activated", want(loaded), seen("active", stale), carriedOut(want(), neverStarted), steps{reload}},
+		{"nor one that is adopted: nothing runs on while its file changes", want(), seen("active", stale), nil, steps{reload}},
 		{"loaded instead of launched stops", want(loaded), seen("active"), carriedOut(want()), steps{stop}},
 		{"what a socket activated of a loaded unit runs on", want(loaded), seen("active"), carriedOut(want(), neverStarted), steps{}},
 		{"a restart that was asked for", want(restarted), seen("active"), carriedOut(want()), steps{restart}},
@@ -284,6 +290,23 @@ func TestTroubleIsTriedAgainEverMoreRarelyUntilSomethingElseIsWanted(t *testing.
 	k.Trouble.Until = now
 	if d := decide(want(), seen("inactive"), &k, false); len(d.Steps) == 0 || d.Problem == "" {
 		t.Errorf("at its time: %+v", d)
+	}
+}
+
+// What keeps a unit stale on a host is not to have systemd reload for ever.
+func TestAReloadInVainIsTriedAgainEverMoreRarely(t *testing.T) {
+	k := *carriedOut(want())
+	for _, wait := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second} {
+		k = k.ReloadedInVain(want(), now)
+		if d := decide(want(), seen("active", stale), &k, false); len(d.Steps) != 0 || !d.Again.Equal(now.Add(wait)) || d.Problem == "" {
+			t.Errorf("%+v, want another try after %s", d, wait)
+		}
+	}
+	if d := decide(want(), seen("active"), &k, false); d.Settled == nil || d.Settled.Trouble != nil {
+		t.Errorf("once it is not stale any more: %+v", d)
+	}
+	if d := decide(want(changed), seen("active", stale), &k, false); len(d.Steps) == 0 {
+		t.Error("another text does not count")
 	}
 }
 

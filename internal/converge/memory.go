@@ -14,7 +14,8 @@ type Memory map[cluster.UnitName]Known
 
 // Known is what a node remembers of one unit.
 type Known struct {
-	// Key is that of the assignment that was last carried out.
+	// Key is that of the assignment that was last carried out. Its Hash is ""
+	// from when another text was written until that is carried out.
 	Key
 	// Started is the last start that systemd carried out, well or not; nil if
 	// there was none since the unit was last stopped.
@@ -63,6 +64,13 @@ const (
 	backoffMax = time.Minute
 )
 
+// ReloadedInVain returns what to remember of a unit that is stale after a reload
+// as it was before: something on the host keeps it so. It is tried again, ever
+// more rarely.
+func (k Known) ReloadedInVain(want *cluster.Assignment, at time.Time) Known {
+	return k.troubled(Step{Kind: Reload}, want, "reload: systemd still says that its files on the disk differ from what it read", at)
+}
+
 // Outcome is how a step ended.
 type Outcome struct {
 	// Result is systemd's word for the end of a job; "" for steps without one.
@@ -83,6 +91,8 @@ func (k Known) Did(step Step, want *cluster.Assignment, out Outcome) (Known, boo
 		if want != nil {
 			k.UID = want.UID
 		}
+	case step.Kind == Write:
+		k.Hash = ""
 	case step.Kind == GiveUp && want != nil:
 		k.Key = KeyOf(*want)
 		k.Started = &Started{Key: k.Key, Result: cluster.JobGaveUp}

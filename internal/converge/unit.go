@@ -113,8 +113,11 @@ func decideWanted(want cluster.Assignment, seen systemd.Unit, known Known) Decis
 	case changed:
 		p.add(Write, "the text changed")
 	}
-	if seen.Stale || changed && seen.Load != "not-found" && seen.Load != "" {
+	switch {
+	case changed && seen.Load != "not-found" && seen.Load != "":
 		p.add(Reload, "the text changed")
+	case seen.Stale:
+		p.add(Reload, "systemd has not read what is on the disk now")
 	}
 	if bad(seen) && len(p.steps) == 0 {
 		settled := known.settle(want, seen)
@@ -133,7 +136,11 @@ func decideWanted(want cluster.Assignment, seen systemd.Unit, known Known) Decis
 // whyStop says why a unit that is up must be stopped first, or "".
 func whyStop(want cluster.Assignment, seen systemd.Unit, known Known) string {
 	switch {
-	case seen.FileHash != want.Hash, seen.Stale:
+	case seen.FileHash != want.Hash, seen.Stale && known.UID != "" && known.Hash != want.Hash:
+		// Stale alone is no reason: whatever is enabled on the host, or dropped
+		// into a service.d, makes every unit stale until the next reload. It is
+		// one while our own change of the file is under way, for a socket may
+		// have started the unit before the reload.
 		return "the text changed"
 	case known.UID != "" && known.UID != want.UID:
 		return "it was destroyed and submitted again"

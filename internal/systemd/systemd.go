@@ -27,7 +27,9 @@ type Unit struct {
 	// Ours tells whether the unit's file lies in our folder. A name that
 	// exists but is not ours belongs to the host and is never touched.
 	Ours bool
-	// Stale: the file changed after systemd read it; a Reload is due.
+	// Stale: systemd says that what it read may not be what is on the disk now;
+	// a Reload is due. That may be the unit's file, a drop-in of the host, or
+	// anything at all that was enabled or disabled on the host.
 	Stale    bool
 	Result   string // "success", "exit-code", "signal", "timeout", …
 	ExitCode int

@@ -39,7 +39,8 @@ type Fake struct {
 	all     bool
 	changes chan []cluster.UnitName
 	nextPID int
-	boot    int // a power cut makes late timers of the boot before harmless
+	enabled bool // something of the host, since the last reload
+	boot    int  // a power cut makes late timers of the boot before harmless
 	news    chan struct{}
 }
 
@@ -77,6 +78,14 @@ func (f *Fake) AddHost(name cluster.UnitName, text string) {
 	f.host[name] = text
 	u := f.load(name)
 	f.begin(u, make(chan string, 1))
+}
+
+// Enable stands for systemctl enable --no-reload of whatever on the host: systemd
+// then says of every unit that it needs a reload.
+func (f *Fake) Enable() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.enabled = true
 }
 
 // FailNext makes the next n calls of an operation on a unit fail with err. The
@@ -118,6 +127,7 @@ func (f *Fake) Crash() {
 	for _, u := range f.units {
 		u.endJob("canceled")
 	}
+	f.enabled = false
 	clear(f.files)
 	clear(f.units)
 	clear(f.changed)
@@ -217,7 +227,7 @@ func (f *Fake) observe(name cluster.UnitName) systemd.Unit {
 		seen.AutoRestarts, seen.RestartDelay, seen.StartLimit = u.restarts, u.span("RestartSec", restartSec), u.startLimit()
 	}
 	seen.Since, seen.Invocation = u.since, u.invocation
-	seen.Stale = u.ours && (!has || own.version != u.version)
+	seen.Stale = u.ours && (!has || own.version != u.version || f.enabled)
 	return seen
 }
 
@@ -260,6 +270,7 @@ func (f *Fake) Reload(ctx context.Context) error {
 	if err := f.enter(ctx, "reload", ""); err != nil {
 		return err
 	}
+	f.enabled = false
 	for name, u := range f.units {
 		own, has := f.files[name]
 		switch {
