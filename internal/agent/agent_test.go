@@ -177,6 +177,63 @@ func TestWhatNoReloadHelpsIsNotReloadedForEver(t *testing.T) {
 	})
 }
 
+func loaded(a *cluster.Assignment) { a.Desired = cluster.Loaded }
+
+// A start that takes a minute, and is wanted no more after a second.
+func TestASlowStartCanBeStopped(t *testing.T) {
+	const slow = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sleep 60\n"
+	for name, then := range map[string]func(m *machine){
+		"stop": func(*machine) {},
+		"stop, start, stop": func(m *machine) {
+			m.hub.assign("slow.service", slow)
+			m.pass(3 * time.Second)
+			m.hub.assign("slow.service", slow, loaded)
+		},
+		"stop, start, and stop while the daemon is down": func(m *machine) {
+			m.hub.assign("slow.service", slow)
+			m.pass(3 * time.Second)
+			m.stop()
+			m.hub.assign("slow.service", slow, loaded)
+			m.start()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, m *machine) {
+				m.start()
+				m.hub.assign("slow.service", slow, loaded) // so that the unit is known
+				m.pass(3 * time.Second)
+				m.hub.assign("slow.service", slow)
+				m.pass(time.Second)
+				m.running("slow.service")
+				m.hub.assign("slow.service", slow, loaded)
+				then(m)
+				m.pass(10 * time.Second)
+				m.running()
+				if s := m.status("slow.service"); s.Active != "inactive" || s.Problem != "" {
+					t.Errorf("%+v", s)
+				}
+			})
+		})
+	}
+}
+
+func TestASlowStopFollowedByAStartRunsTheUnit(t *testing.T) {
+	const slow = daemon + "ExecStop=/bin/sleep 20\n"
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.start()
+		m.hub.assign("slow.service", slow)
+		m.pass(3 * time.Second)
+		before := m.fake.Processes()["slow.service"]
+		m.hub.assign("slow.service", slow, loaded)
+		m.pass(3 * time.Second)
+		m.hub.assign("slow.service", slow)
+		m.pass(time.Minute)
+		if after := m.fake.Processes()["slow.service"]; after == 0 || after == before {
+			t.Errorf("process %d, was %d\n%s", after, before, m.fake)
+		}
+	})
+}
+
 // slowEyes is a busy systemd: its first answer about a unit that is stopping
 // takes ten seconds. The unit's file is read at the end of that.
 type slowEyes struct {

@@ -156,6 +156,7 @@ func (w *workers) acquire(ctx context.Context, j *job, name cluster.UnitName) (r
 // do carries out one step and remembers what came of it.
 func (w *workers) do(ctx context.Context, step converge.Step, want *cluster.Assignment) (goOn bool) {
 	manager := w.c.a.deps.Manager
+	w.asks(step, want)
 	var out converge.Outcome
 	switch step.Kind {
 	case converge.Write:
@@ -186,6 +187,15 @@ func (w *workers) do(ctx context.Context, step converge.Step, want *cluster.Assi
 	}
 	w.c.a.disk.loop.Wake()
 	return goOn
+}
+
+// asks remembers what systemd is about to be asked: whoever waits for the end
+// may be called away, or end with the daemon.
+func (w *workers) asks(step converge.Step, want *cluster.Assignment) {
+	w.c.mu.Lock()
+	defer w.c.mu.Unlock()
+	w.c.memory[step.Unit] = w.c.memory[step.Unit].Asks(step, want)
+	w.c.a.disk.loop.Wake()
 }
 
 // reloadAt returns when the reload is due that units wait for, zero if none do.

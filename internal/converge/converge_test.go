@@ -64,6 +64,13 @@ func startFailed(k *converge.Known)  { k.Started.Result = "failed" }
 func written(k *converge.Known)      { k.Hash = "" }
 func neverStarted(k *converge.Known) { k.Started = nil }
 
+// asked is the memory of a node that has asked for a start, or for the stop of
+// what it started, and was not told of its end.
+func asked(a *cluster.Assignment, kind converge.Kind, changes ...func(*converge.Known)) *converge.Known {
+	k := carriedOut(a, changes...).Asks(converge.Step{Kind: kind}, a)
+	return &k
+}
+
 func decide(a *cluster.Assignment, u systemd.Unit, k *converge.Known, hold bool) converge.Decision {
 	in := converge.Input{Seen: []systemd.Unit{u}, Memory: converge.Memory{}, Now: now, Hold: hold}
 	if a != nil {
@@ -114,6 +121,15 @@ func TestDecisions(t *testing.T) {
 		{"nor one that is adopted: nothing runs on while its file changes", want(), seen("active", stale), nil, steps{reload}},
 		{"loaded instead of launched stops", want(loaded), seen("active"), carriedOut(want()), steps{stop}},
 		{"what a socket activated of a loaded unit runs on", want(loaded), seen("active"), carriedOut(want(), neverStarted), steps{}},
+		{"a start whose end was not waited for is stopped", want(loaded), seen("activating"), asked(want(), start, neverStarted), steps{stop}},
+		{"also one that waits for other units", want(loaded), seen("inactive"), asked(want(), start, neverStarted), steps{stop}},
+		{"and one that is not wanted at all", nil, seen("inactive", noFile), asked(want(), start, neverStarted), steps{stop}},
+		{"and one for another unit of the same name", want(anotherUID), seen("activating"), asked(want(), start), steps{stop, start}},
+		{"a stop whose end was not waited for is not forgotten", want(loaded), seen("active"), asked(want(), stop), steps{stop}},
+		{"a start whose end was not waited for goes on", want(moved), seen("activating"), asked(want(), start, neverStarted), steps{}},
+		{"or is asked for again", want(moved), seen("inactive"), asked(want(), start, neverStarted), steps{start}},
+		{"a unit that is stopping and wanted again is waited for", want(), seen("deactivating"), asked(want(), stop), steps{}},
+		{"and started then", want(), seen("inactive"), asked(want(), stop), steps{start}},
 		{"a restart that was asked for", want(restarted), seen("active"), carriedOut(want()), steps{restart}},
 		{"a restart of a unit that ended starts it", want(restarted), seen("inactive"), carriedOut(want()), steps{start}},
 		{"a restart of a failed unit resets and starts it", want(restarted), seen("failed"), carriedOut(want(), startFailed), steps{reset, start}},

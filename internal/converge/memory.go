@@ -20,6 +20,10 @@ type Known struct {
 	// Started is the last start that systemd carried out, well or not; nil if
 	// there was none since the unit was last stopped.
 	Started *Started `json:"started,omitempty"`
+	// Asked is set while it is not known how the last job that was asked of
+	// systemd ended: whoever waited for it may have gone. It is the key of what
+	// may run because of it, or run on although it was to stop.
+	Asked *Key `json:"asked,omitempty"`
 	// Trouble is set while steps fail for reasons that may pass.
 	Trouble *Trouble `json:"trouble,omitempty"`
 }
@@ -79,6 +83,28 @@ type Outcome struct {
 	At     time.Time
 }
 
+// Asks returns what to remember before systemd is asked to carry out a step.
+func (k Known) Asks(step Step, want *cluster.Assignment) Known {
+	switch {
+	case step.Kind == Stop, step.Kind == GiveUp:
+		last := k.last()
+		k.Asked, k.Started = &last, nil
+	case step.Kind.Starts() && want != nil:
+		key := KeyOf(*want)
+		k.Asked = &key
+	}
+	return k
+}
+
+// last is the key of the assignment that whatever runs was started for; its UID
+// is "" if that is not known.
+func (k Known) last() Key {
+	if k.Asked != nil {
+		return *k.Asked
+	}
+	return k.Key
+}
+
 // Did returns what to remember after a step towards want (nil: unwanted), and
 // whether the unit's next step may follow.
 func (k Known) Did(step Step, want *cluster.Assignment, out Outcome) (Known, bool) {
@@ -87,17 +113,17 @@ func (k Known) Did(step Step, want *cluster.Assignment, out Outcome) (Known, boo
 	}
 	switch {
 	case step.Kind == Stop:
-		k.Started = nil
+		k.Started, k.Asked = nil, nil
 		if want != nil {
 			k.UID = want.UID
 		}
 	case step.Kind == Write:
 		k.Hash = ""
 	case step.Kind == GiveUp && want != nil:
-		k.Key = KeyOf(*want)
+		k.Key, k.Asked = KeyOf(*want), nil
 		k.Started = &Started{Key: k.Key, Result: cluster.JobGaveUp}
 	case step.Kind.Starts() && want != nil:
-		k.Key = KeyOf(*want)
+		k.Key, k.Asked = KeyOf(*want), nil
 		k.Started = &Started{Key: k.Key, Result: out.Result}
 		k.Trouble = nil
 	}
@@ -182,8 +208,8 @@ func (k Known) settle(want cluster.Assignment, seen systemd.Unit) Known {
 	switch {
 	case want.Desired != cluster.Launched:
 		k.Started = nil
-	case k.Started == nil && up(seen):
-		k.Started = &Started{Key: k.Key} // adopted: it ran when we came
+	case k.Started == nil && up(seen) && seen.Active != "deactivating":
+		k.Started, k.Asked = &Started{Key: k.Key}, nil // adopted: it ran when we came
 	case k.Started != nil && k.Started.Key != k.Key:
 		// A copy, since decisions never change what they were given.
 		k.Started = &Started{Key: k.Key, Result: k.Started.Result}

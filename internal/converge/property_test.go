@@ -72,6 +72,9 @@ func drawKnown(t *rapid.T, text *rapid.Generator[string], uid *rapid.Generator[c
 	if rapid.Bool().Draw(t, "started") {
 		k.Started = &converge.Started{Key: key, Result: rapid.SampledFrom([]string{"done", "failed"}).Draw(t, "result")}
 	}
+	if rapid.IntRange(0, 3).Draw(t, "asked") == 0 {
+		k.Asked = &converge.Key{UID: uid.Draw(t, "asked uid"), Hash: cluster.HashText(text.Draw(t, "asked text"))}
+	}
 	return k
 }
 

@@ -15,7 +15,7 @@ func decideUnit(want *cluster.Assignment, seen systemd.Unit, known Known, in Inp
 	}
 	var d Decision
 	if want == nil {
-		d = decideUnwanted(seen)
+		d = decideUnwanted(seen, known)
 	} else {
 		d = decideWanted(*want, seen, known)
 		if len(d.Steps) == 0 {
@@ -75,10 +75,10 @@ func decideForeign(want *cluster.Assignment, seen systemd.Unit) Decision {
 
 // decideUnwanted takes a unit of ours away: process, file, and what systemd
 // remembers of its failure.
-func decideUnwanted(seen systemd.Unit) Decision {
+func decideUnwanted(seen systemd.Unit, known Known) Decision {
 	const reason = "not placed on this node any more"
 	p := planner{unit: seen.Name}
-	if up(seen) {
+	if up(seen) || known.Asked != nil {
 		p.add(Stop, reason)
 	}
 	if seen.FileHash != "" {
@@ -100,11 +100,11 @@ func decideUnwanted(seen systemd.Unit) Decision {
 func decideWanted(want cluster.Assignment, seen systemd.Unit, known Known) Decision {
 	p := planner{unit: want.Name}
 	changed := seen.FileHash != want.Hash
-	if up(seen) {
+	if up(seen) || known.Asked != nil { // its job may still wait for others
 		if reason := whyStop(want, seen, known); reason != "" {
 			p.add(Stop, reason)
 			seen.Active = "inactive"
-			known.Started = nil
+			known.Started, known.Asked = nil, nil
 		}
 	}
 	switch {
@@ -135,16 +135,17 @@ func decideWanted(want cluster.Assignment, seen systemd.Unit, known Known) Decis
 
 // whyStop says why a unit that is up must be stopped first, or "".
 func whyStop(want cluster.Assignment, seen systemd.Unit, known Known) string {
+	last := known.last()
 	switch {
-	case seen.FileHash != want.Hash, seen.Stale && known.UID != "" && known.Hash != want.Hash:
+	case seen.FileHash != want.Hash, seen.Stale && last.UID != "" && last.Hash != want.Hash:
 		// Stale alone is no reason: whatever is enabled on the host, or dropped
 		// into a service.d, makes every unit stale until the next reload. It is
 		// one while our own change of the file is under way, for a socket may
 		// have started the unit before the reload.
 		return "the text changed"
-	case known.UID != "" && known.UID != want.UID:
+	case last.UID != "" && last.UID != want.UID:
 		return "it was destroyed and submitted again"
-	case want.Desired == cluster.Loaded && (known.UID == "" || known.Started != nil):
+	case want.Desired == cluster.Loaded && (known.UID == "" || known.Started != nil || known.Asked != nil):
 		// One that we did not start runs because something on the node, a
 		// socket for example, activated it: "loaded" allows that.
 		return "wanted loaded, not launched"

@@ -15,6 +15,7 @@ func RandomFiles() map[string]string {
 		"watch.service": service + "[X-Fleet]\nGlobal=true\n",
 		"bad.service":   "[Service]\nExecStart=/bin/false\n",
 		"sick.service":  "[Unit]\nStartLimitBurst=2\n[Service]\nExecStart=/bin/false\nRestart=on-failure\n",
+		"slow.service":  "[Service]\nExecStartPre=/bin/sleep 20\nExecStart=/bin/sleep infinity\nExecStop=/bin/sleep 5\n",
 		// The nodes of the simulation have two CPUs each.
 		"big@.service":  service + "[X-Argosy]\nCPU=1\nPriority=%i\n",
 		"near.service":  service + "[X-Argosy]\nNear=web@*.service\nAway=db@*.service\n",
@@ -38,11 +39,11 @@ func RandomScript(seed uint64, nodes, steps int) string {
 	say := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	say("seed %d", seed)
 	say("cluster %d", nodes)
-	say("submit watch.service bad.service sick.service near.service many@.service")
+	say("submit watch.service bad.service sick.service near.service slow.service many@.service")
 	for i := range nodes {
 		say("label node-%d zone=%c", i+1, "abc"[i%3])
 	}
-	say("start watch.service bad.service sick.service near.service")
+	say("start watch.service bad.service sick.service near.service slow.service")
 	for i := range nodes {
 		say("submit web@%d.service", i)
 		say("start web@%d.service", i)
@@ -79,7 +80,7 @@ func randomNode(r *rand.Rand, nodes int) string { return fmt.Sprintf("node-%d", 
 
 // randomUnit names a unit, or an instance of a template, that there may be.
 func randomUnit(r *rand.Rand, nodes int) string {
-	switch r.IntN(11) {
+	switch r.IntN(13) {
 	case 0, 1:
 		return fmt.Sprintf("db@%d.service", r.IntN(5))
 	case 2:
@@ -94,6 +95,8 @@ func randomUnit(r *rand.Rand, nodes int) string {
 		return fmt.Sprintf("meta@%d.service", r.IntN(4))
 	case 8:
 		return fmt.Sprintf("gpu@%d.service", r.IntN(4))
+	case 9, 10:
+		return "slow.service"
 	}
 	return fmt.Sprintf("web@%d.service", r.IntN(nodes))
 }

@@ -46,7 +46,7 @@ func Run(t *testing.T, open func(t *testing.T) Node) {
 		{"a missing requirement is an error that names it", testMissingRequirement},
 		{"a unit whose file was removed while it runs is still ours", testRemovedWhileRunning},
 		{"a removed unit is gone", testRemove},
-		{"removing and resetting what is not there is no error", testNothingThere},
+		{"stopping, removing and resetting what is not there is no error", testNothingThere},
 		{"giving up on a job leaves the job alone", testGiveUp},
 		{"changes name the unit that changed", testChanges},
 		{"the journal holds the lines of the unit", testJournal},
@@ -333,6 +333,7 @@ func testNothingThere(t *testing.T, s *suite) {
 		t.Error(err)
 	}
 	s.run(systemd.ResetFailed, name, "done")
+	s.run(systemd.Stop, name, "done")
 }
 
 func testGiveUp(t *testing.T, s *suite) {

@@ -126,6 +126,10 @@ func (f *Fake) load(name cluster.UnitName) *unit {
 func (f *Fake) enqueue(verb systemd.Verb, name cluster.UnitName) (<-chan string, error) {
 	job := make(chan string, 1)
 	u := f.load(name)
+	if u == nil && verb == systemd.Stop {
+		job <- "done"
+		return job, nil
+	}
 	if u == nil {
 		return nil, cluster.Errorf(cluster.NotFound, "Unit %s not found.", name)
 	}
