@@ -650,6 +650,23 @@ func TestANameOfTheHostIsNeverTouched(t *testing.T) {
 	})
 }
 
+func TestAnAliasOfTheHostIsNeverTouched(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.fake.AddHost("rsyslog.service", daemon)
+		m.fake.AddAlias("syslog.service", "rsyslog.service")
+		before := m.fake.String()
+		m.start()
+		m.hub.assign("syslog.service", daemon)
+		m.pass(time.Minute)
+		if s := m.status("syslog.service"); !strings.Contains(s.Problem, "belongs to the host") || s.Active == "active" {
+			t.Errorf("status %+v", s)
+		}
+		if diff := cmp.Diff(before, m.fake.String()); diff != "" || m.fake.Calls("write")+m.fake.Calls("start") != 0 {
+			t.Errorf("%d writes, %d starts (-before +after):\n%s", m.fake.Calls("write"), m.fake.Calls("start"), diff)
+		}
+	})
+}
+
 func TestAnOlderGenerationIsRefused(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *machine) {
 		m.start()

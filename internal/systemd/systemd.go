@@ -25,7 +25,8 @@ type Unit struct {
 	Active string // active, reloading, inactive, failed, activating, deactivating
 	Sub    string
 	// Ours tells whether the unit's file lies in our folder. A name that
-	// exists but is not ours belongs to the host and is never touched.
+	// exists but is not ours belongs to the host and is never touched; an alias
+	// of a unit is such a name.
 	Ours bool
 	// Stale: systemd says that what it read may not be what is on the disk now;
 	// a Reload is due. That may be the unit's file, a drop-in of the host, or

@@ -181,3 +181,28 @@ func TestAComplaintOfJournalctlIsToldOn(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// systemd answers for syslog.service under the name rsyslog.service.
+func TestAnAliasIsTheHosts(t *testing.T) {
+	row := func(name cluster.UnitName, load string) systemd.Unit {
+		return systemd.Unit{Name: name, Load: load, Active: "inactive", Sub: "dead"}
+	}
+	for _, tt := range []struct {
+		names     []cluster.UnitName
+		got, want []systemd.Unit
+	}{
+		{[]cluster.UnitName{"web.service", "none.service"},
+			[]systemd.Unit{row("web.service", "masked"), row("none.service", "not-found")},
+			[]systemd.Unit{row("none.service", "not-found"), row("web.service", "masked")}},
+		{[]cluster.UnitName{"syslog.service", "none.service"},
+			[]systemd.Unit{row("rsyslog.service", "loaded"), row("none.service", "not-found")},
+			[]systemd.Unit{row("none.service", "not-found"), row("syslog.service", "loaded")}},
+		{[]cluster.UnitName{"syslog.service", "rsyslog.service", "syslog.service"},
+			[]systemd.Unit{row("rsyslog.service", "loaded"), row("rsyslog.service", "loaded"), row("rsyslog.service", "loaded")},
+			[]systemd.Unit{row("rsyslog.service", "loaded"), row("syslog.service", "loaded")}},
+	} {
+		if diff := cmp.Diff(tt.want, asAsked(tt.names, tt.got)); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", tt.names, diff)
+		}
+	}
+}

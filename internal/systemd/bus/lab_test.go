@@ -21,6 +21,6 @@ func TestBusConforms(t *testing.T) {
 		done := make(chan struct{})
 		go func() { defer close(done); _ = b.Keep(ctx) }()
 		t.Cleanup(func() { cancel(); <-done })
-		return systemdtest.Node{Manager: b, Journal: bus.Journal{}, Host: "systemd-journald.service"}
+		return systemdtest.Node{Manager: b, Journal: bus.Journal{}, Host: "systemd-journald.service", Alias: "default.target"}
 	})
 }

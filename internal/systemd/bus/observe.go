@@ -66,13 +66,26 @@ func (b *Bus) Observe(ctx context.Context, names ...cluster.UnitName) ([]systemd
 	if err := group.Wait(); err != nil {
 		return nil, plain(err)
 	}
-	return sortUnits(units), nil
+	return asAsked(names, units), nil
 }
 
-// sortUnits sorts by name and drops the second of two rows for one name.
-func sortUnits(units []systemd.Unit) []systemd.Unit {
-	slices.SortFunc(units, func(x, y systemd.Unit) int { return strings.Compare(string(x.Name), string(y.Name)) })
-	return slices.CompactFunc(units, func(x, y systemd.Unit) bool { return x.Name == y.Name })
+// asAsked returns a unit for each name that was asked for, sorted by name.
+// systemd tells of an alias under the name of the unit that it stands for: a
+// name that it does not tell of is such an alias, and so the host's.
+func asAsked(names []cluster.UnitName, units []systemd.Unit) []systemd.Unit {
+	told := make(map[cluster.UnitName]systemd.Unit, len(units))
+	for _, u := range units {
+		told[u.Name] = u
+	}
+	asked := make([]systemd.Unit, 0, len(names))
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
+		u, ok := told[name]
+		if !ok {
+			u = systemd.Unit{Name: name, Load: "loaded", Active: "inactive", Sub: "dead"}
+		}
+		asked = append(asked, u)
+	}
+	return asked
 }
 
 // details reads what the listing does not say. Single properties: all of a

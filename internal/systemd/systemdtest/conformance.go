@@ -16,8 +16,9 @@ import (
 type Node struct {
 	Manager systemd.Manager
 	Journal systemd.Journal
-	// Host is the name of a loaded unit that is not ours.
-	Host cluster.UnitName
+	// Host is the name of a loaded unit that is not ours, and Alias another name
+	// of such a unit.
+	Host, Alias cluster.UnitName
 }
 
 // patience is how long a state may take to come about.
@@ -32,6 +33,7 @@ func Run(t *testing.T, open func(t *testing.T) Node) {
 	}{
 		{"an unknown name is not found", testUnknown},
 		{"a unit of the host is not ours and is not written over", testHost},
+		{"a second name of a unit of the host is the host's too", testAlias},
 		{"a new unit starts without a reload", testStart},
 		{"stop ends the process", testStop},
 		{"restart gives another process and invocation", testRestart},
@@ -145,6 +147,16 @@ func testHost(t *testing.T, s *suite) {
 	all, err := s.node.Manager.Observe(t.Context())
 	if err != nil || slices.ContainsFunc(all, func(u systemd.Unit) bool { return u.Name == s.node.Host }) {
 		t.Errorf("it is among ours, or %v", err)
+	}
+}
+
+func testAlias(t *testing.T, s *suite) {
+	if u := s.observe(s.node.Alias); u.Load != "loaded" || u.Ours || u.Stale || u.FileHash != "" {
+		t.Errorf("%+v", u)
+	}
+	both, err := s.node.Manager.Observe(t.Context(), "argosytest-none.service", s.node.Alias, s.node.Host)
+	if err != nil || len(both) != 3 {
+		t.Errorf("among others: %+v, %v", both, err)
 	}
 }
 

@@ -32,6 +32,7 @@ type Fake struct {
 	files   map[cluster.UnitName]file
 	units   map[cluster.UnitName]*unit // what systemd has loaded
 	host    map[cluster.UnitName]string
+	aliases map[cluster.UnitName]cluster.UnitName
 	lines   map[cluster.UnitName][]string
 	faults  []*fault
 	calls   map[string]int
@@ -65,7 +66,7 @@ var (
 func NewFake() *Fake {
 	return &Fake{
 		files: map[cluster.UnitName]file{}, units: map[cluster.UnitName]*unit{},
-		host: map[cluster.UnitName]string{}, lines: map[cluster.UnitName][]string{},
+		host: map[cluster.UnitName]string{}, aliases: map[cluster.UnitName]cluster.UnitName{}, lines: map[cluster.UnitName][]string{},
 		calls: map[string]int{}, changed: map[cluster.UnitName]bool{},
 		changes: make(chan []cluster.UnitName, 1), nextPID: 100, news: make(chan struct{}),
 	}
@@ -78,6 +79,13 @@ func (f *Fake) AddHost(name cluster.UnitName, text string) {
 	f.host[name] = text
 	u := f.load(name)
 	f.begin(u, make(chan string, 1))
+}
+
+// AddAlias adds another name of a unit of the host.
+func (f *Fake) AddAlias(name, of cluster.UnitName) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.aliases[name] = of
 }
 
 // Enable stands for systemctl enable --no-reload of whatever on the host: systemd
@@ -208,6 +216,10 @@ func pass(d time.Duration) {
 // loaded is read from its file for the occasion.
 func (f *Fake) observe(name cluster.UnitName) systemd.Unit {
 	seen := systemd.Unit{Name: name, Load: "not-found", Active: "inactive", Sub: "dead"}
+	if f.aliases[name] != "" {
+		seen.Load = "loaded"
+		return seen
+	}
 	own, has := f.files[name]
 	if has {
 		seen.FileHash = cluster.HashText(own.text)

@@ -1,6 +1,7 @@
 package systemdtest
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -111,6 +112,7 @@ func (u *unit) endJob(result string) {
 // load returns the loaded unit, reading its file if need be; nil if there is
 // none.
 func (f *Fake) load(name cluster.UnitName) *unit {
+	name = cmp.Or(f.aliases[name], name)
 	if u := f.units[name]; u != nil {
 		return u
 	}
