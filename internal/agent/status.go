@@ -53,6 +53,11 @@ func newPublisher(a *Agent) *publisher {
 func (p *publisher) set(s cluster.Status) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.put(s)
+}
+
+// put is set for those who hold the mutex.
+func (p *publisher) put(s cluster.Status) {
 	old, known := p.now[s.Unit]
 	if s.Failed() && s.Log == nil && old.Failed() && old.Since.Equal(s.Since) {
 		s.Log = old.Log
@@ -68,11 +73,10 @@ func (p *publisher) set(s cluster.Status) {
 // addLog adds the last lines of a failed unit, if it is still as it was.
 func (p *publisher) addLog(name cluster.UnitName, since time.Time, lines []string) {
 	p.mu.Lock()
-	s, ok := p.now[name]
-	p.mu.Unlock()
-	if ok && s.Failed() && s.Since.Equal(since) {
+	defer p.mu.Unlock()
+	if s, ok := p.now[name]; ok && s.Failed() && s.Since.Equal(since) {
 		s.Log = lines
-		p.set(s)
+		p.put(s)
 	}
 }
 
