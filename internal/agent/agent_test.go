@@ -314,6 +314,25 @@ func TestAFailureIsNotShownBeforeItsLastLines(t *testing.T) {
 	})
 }
 
+// systemd has no time for a start that it did not even begin with.
+func TestEachStartThatIsRefusedShowsItsOwnLines(t *testing.T) {
+	const text = "[Unit]\nAssertPathExists=/no\n" + daemon
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.fake.JournalLag = 2 * time.Second
+		m.start()
+		for i := range 3 {
+			m.hub.assign("assert.service", text, func(a *cluster.Assignment) { a.Restarts = int64(i) })
+			for range 60 {
+				m.fake.Reconnect() // so that it is looked at again
+				m.pass(100 * time.Millisecond)
+			}
+			if s := m.status("assert.service"); s.Restarts != int64(i) || len(s.Log) != i+1 || s.Since.IsZero() || s.Since.Year() == 1970 {
+				t.Errorf("start %d: %+v", i+1, s)
+			}
+		}
+	})
+}
+
 func TestAFailureThatIsOverIsNotShown(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *machine) {
 		m.fake.JournalLag = 2 * time.Second

@@ -45,6 +45,10 @@ type converger struct {
 	dirty    map[cluster.UnitName]bool
 	retry    map[cluster.UnitName]time.Time
 	held     map[cluster.UnitName]bool // decided while starts were forbidden
+	// shown is the last status of each unit, without its log. systemd has no
+	// time for a unit that never ran, or that it forgot: that of when it was
+	// first seen so is kept.
+	shown map[cluster.UnitName]cluster.Status
 	// worked are units whose worker ended since they were last taken for a
 	// look. What is seen of them may be from before its steps: a unit seen as
 	// running that was stopped meanwhile would pass for settled.
@@ -63,7 +67,7 @@ func newConverger(a *Agent, g *gate) *converger {
 		want: map[cluster.UnitName]cluster.Assignment{}, seen: map[cluster.UnitName]systemd.Unit{},
 		memory: converge.Memory{}, restless: converge.Restless{}, dirty: map[cluster.UnitName]bool{},
 		retry: map[cluster.UnitName]time.Time{}, held: map[cluster.UnitName]bool{},
-		worked: map[cluster.UnitName]bool{},
+		worked: map[cluster.UnitName]bool{}, shown: map[cluster.UnitName]cluster.Status{},
 	}
 	c.work = newWorkers(c, a.cfg.Parallel)
 	c.loop = loop.New("converge", a.log, c.step)
@@ -339,6 +343,7 @@ func (c *converger) carryOut(d converge.Decision, want *cluster.Assignment, now 
 		delete(c.seen, d.Unit)
 		delete(c.retry, d.Unit)
 		delete(c.restless, d.Unit)
+		delete(c.shown, d.Unit)
 		delete(c.work.failed, d.Unit)
 		delete(c.work.fetched, d.Unit)
 		c.a.statuses.gone(d.Unit)
@@ -364,9 +369,12 @@ func (c *converger) show(name cluster.UnitName, problem string, now time.Time) {
 	if status.UID == "" {
 		return // of nobody: a leftover that is on its way out
 	}
-	if status.Since.IsZero() {
+	if before := c.shown[name]; status.Since.IsZero() && before.Equal(status) {
+		status.Since = before.Since
+	} else if status.Since.IsZero() {
 		status.Since = now
 	}
+	c.shown[name] = status
 	if status.Failed() {
 		c.work.lastWords(status)
 		return

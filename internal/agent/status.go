@@ -59,7 +59,7 @@ func (p *publisher) set(s cluster.Status) {
 // put is set for those who hold the mutex.
 func (p *publisher) put(s cluster.Status) {
 	old, known := p.now[s.Unit]
-	if s.Failed() && s.Log == nil && old.Failed() && old.Since.Equal(s.Since) {
+	if s.Failed() && s.Log == nil && old.Failed() && sameStart(old, s) {
 		s.Log = old.Log
 	}
 	if known && old.Equal(s) {
@@ -71,13 +71,20 @@ func (p *publisher) put(s cluster.Status) {
 }
 
 // addLog adds the last lines of a failed unit, if it is still as it was.
-func (p *publisher) addLog(name cluster.UnitName, since time.Time, lines []string) {
+func (p *publisher) addLog(failed cluster.Status, lines []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if s, ok := p.now[name]; ok && s.Failed() && s.Since.Equal(since) {
+	if s, ok := p.now[failed.Unit]; ok && s.Failed() && sameStart(s, failed) {
 		s.Log = lines
 		p.put(s)
 	}
+}
+
+// sameStart reports whether two statuses of a unit come from one start of it. The
+// time alone does not tell: it is that of the last change, and a start that
+// systemd does not even begin with changes nothing.
+func sameStart(a, b cluster.Status) bool {
+	return a.Since.Equal(b.Since) && a.UID == b.UID && a.Hash == b.Hash && a.Restarts == b.Restarts && a.Epoch == b.Epoch
 }
 
 // gone drops a unit of which nothing is left on this node.

@@ -26,7 +26,7 @@ func TestLateLinesBringNoFailureBack(t *testing.T) {
 				p.set(failed)
 				var all sync.WaitGroup
 				for i := range 16 { // so many that some are caught on their way
-					all.Go(func() { p.addLog("web.service", since, []string{strconv.Itoa(i)}) })
+					all.Go(func() { p.addLog(failed, []string{strconv.Itoa(i)}) })
 				}
 				all.Go(func() { over(p) })
 				all.Wait()
@@ -35,5 +35,22 @@ func TestLateLinesBringNoFailureBack(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestTheLinesOfOneStartAreNotThoseOfTheNext(t *testing.T) {
+	p := New(Config{}, Deps{}).statuses
+	first := cluster.Status{Unit: "web.service", Active: "inactive", Job: "assert", Since: time.Now(), UID: "u1", Epoch: 1}
+	again, moved, changed, another := first, first, first, first
+	again.Restarts, moved.Epoch, changed.Hash, another.UID = 1, 2, "h2", "u2"
+	for _, next := range []cluster.Status{again, moved, changed, another} {
+		p.set(first)
+		p.addLog(first, []string{"first"})
+		p.set(next)
+		p.addLog(first, []string{"first"})
+		if log := p.now["web.service"].Log; log != nil {
+			t.Errorf("%+v has the lines of the start before: %q", next, log)
+		}
+		p.set(first)
 	}
 }

@@ -48,7 +48,7 @@ type workers struct {
 	reloading bool
 	notBefore time.Time                           // after a reload that failed
 	failed    map[cluster.UnitName]cluster.Status // failures whose log is being fetched
-	fetched   map[cluster.UnitName]time.Time      // Since of those whose fetch has begun
+	fetched   map[cluster.UnitName]cluster.Status // those whose fetch has begun
 }
 
 // job is one unit's worker.
@@ -62,7 +62,7 @@ func newWorkers(c *converger, parallel int) *workers {
 	return &workers{
 		c: c, slots: make(chan struct{}, parallel), logs: make(chan struct{}, logFetches),
 		jobs: map[cluster.UnitName]*job{}, reload: map[cluster.UnitName]bool{},
-		failed: map[cluster.UnitName]cluster.Status{}, fetched: map[cluster.UnitName]time.Time{},
+		failed: map[cluster.UnitName]cluster.Status{}, fetched: map[cluster.UnitName]cluster.Status{},
 	}
 }
 
@@ -301,21 +301,21 @@ func (w *workers) lastWords(status cluster.Status) {
 	name := status.Unit
 	reading, ok := w.failed[name]
 	switch {
-	case ok && reading.Since.Equal(status.Since):
+	case ok && sameStart(reading, status):
 		w.failed[name] = status // what is newest goes with the lines
 		return
-	case w.fetched[name].Equal(status.Since) || w.c.a.deps.Journal == nil:
+	case sameStart(w.fetched[name], status) || w.c.a.deps.Journal == nil:
 		w.c.a.statuses.set(status)
 		return
 	}
-	w.fetched[name], w.failed[name] = status.Since, status
+	w.fetched[name], w.failed[name] = status, status
 	ctx := w.ctx
 	w.spawn(func() {
 		lines, err := w.tail(ctx, name)
-		w.fetchedLog(name, status.Since, lines)
+		w.fetchedLog(status, lines)
 		if err == nil && loop.Sleep(ctx, logAgain) == nil {
 			if lines, err = w.tail(ctx, name); err == nil {
-				w.c.a.statuses.addLog(name, status.Since, lines)
+				w.c.a.statuses.addLog(status, lines)
 			}
 		}
 		if err != nil && !errors.Is(err, context.Canceled) {
@@ -326,11 +326,11 @@ func (w *workers) lastWords(status cluster.Status) {
 
 // fetchedLog publishes a failure, unless the unit is not as it was any more. It
 // does not expect the mutex.
-func (w *workers) fetchedLog(name cluster.UnitName, since time.Time, lines []string) {
+func (w *workers) fetchedLog(failed cluster.Status, lines []string) {
 	w.c.mu.Lock()
 	defer w.c.mu.Unlock()
-	if status, ok := w.failed[name]; ok && status.Since.Equal(since) {
-		delete(w.failed, name)
+	if status, ok := w.failed[failed.Unit]; ok && sameStart(status, failed) {
+		delete(w.failed, failed.Unit)
 		status.Log = lines
 		w.c.a.statuses.set(status)
 	}

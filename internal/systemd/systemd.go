@@ -44,7 +44,8 @@ type Unit struct {
 	// StartLimit is how many starts in a row are too many (StartLimitBurst=);
 	// told only while it is activating.
 	StartLimit int
-	// Since is when Active last changed.
+	// Since is when Active last changed; zero if it never did since systemd
+	// loaded the unit.
 	Since time.Time
 	// Invocation is systemd's ID of this run of the unit: it changes with each
 	// start.

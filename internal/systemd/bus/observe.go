@@ -103,7 +103,7 @@ func (b *Bus) details(ctx context.Context, conn *dbus.Conn, path dbus.ObjectPath
 		return r.result(u)
 	}
 	u.Stale = r.flag("NeedDaemonReload") || u.FileHash == ""
-	u.Since = time.UnixMicro(int64(r.number("StateChangeTimestamp")))
+	u.Since = moment(r.number("StateChangeTimestamp"))
 	u.Invocation = hex.EncodeToString(r.bytes("InvocationID"))
 	u.MainPID = int(r.number("MainPID"))
 	u.ExitCode = int(r.number("ExecMainStatus"))
@@ -114,6 +114,14 @@ func (b *Bus) details(ctx context.Context, conn *dbus.Conn, path dbus.ObjectPath
 		u.Result = cmp.Or(r.text("Result"), "success") // which is what systemd says of all that is active
 	}
 	return r.result(u)
+}
+
+// moment reads a time of systemd's; 0 stands for none.
+func moment(usec uint64) time.Time {
+	if usec == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(int64(usec))
 }
 
 // questions returns the properties to read of a unit, each with its interface:

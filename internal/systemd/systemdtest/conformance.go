@@ -269,7 +269,7 @@ func testAssertion(t *testing.T, s *suite) {
 	const name = "argosytest-assert.service"
 	s.write(name, "[Unit]\nAssertPathExists=/no/such/path\n"+forever)
 	s.run(systemd.Start, name, "assert")
-	if u := s.observe(name); u.Active != "inactive" || !u.Ours {
+	if u := s.observe(name); u.Active != "inactive" || !u.Ours || !u.Since.IsZero() {
 		t.Errorf("%+v", u)
 	}
 }

@@ -38,7 +38,7 @@ type unit struct {
 }
 
 func newUnit(name cluster.UnitName, text string, version int, ours bool) *unit {
-	u := &unit{name: name, ours: ours, active: "inactive", sub: "dead", since: time.Now()}
+	u := &unit{name: name, ours: ours, active: "inactive", sub: "dead"}
 	u.read(text, version)
 	return u
 }
