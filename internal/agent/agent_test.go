@@ -524,6 +524,34 @@ func TestAUnitThatKeepsSystemdFromOtherWorkIsGivenUp(t *testing.T) {
 	})
 }
 
+// It was declared dead, and all that it hears of its slice is from before its new
+// session: what that names may run elsewhere.
+func TestADeadNodeStartsNothingThatIsOlderThanItsSession(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.start()
+		m.pass(2 * time.Second)
+		m.hub.change(func() { m.hub.down = true })
+		m.pass(10 * time.Second)
+		before := m.hub.revision
+		m.hub.change(func() { m.hub.down, m.hub.mute, m.hub.session.Dead = false, true, true })
+		m.pass(5 * time.Second)
+		m.hub.change(func() {
+			m.hub.mute, m.hub.behind = false, before
+			m.hub.units["new.service"] = assignment("new.service", daemon)
+		})
+		m.pass(2 * time.Second)
+		m.hub.change(func() { m.hub.down = true })
+		m.pass(time.Minute)
+		m.running()
+		if n := m.fake.Calls("write"); n != 1 {
+			t.Errorf("%d files written: it has not heard of the unit", n)
+		}
+		m.hub.change(func() { m.hub.down, m.hub.behind = false, 0 })
+		m.pass(10 * time.Second)
+		m.running("new.service")
+	})
+}
+
 func TestANodeThatReturnsDropsOldCopiesBeforeItTakesNewWork(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *machine) {
 		m.start()

@@ -15,10 +15,6 @@ type gate struct {
 	patience time.Duration
 	contact  time.Time        // when a server last answered, or when we began
 	opened   cluster.Revision // of the session that was opened; 0 before
-	// answered is when the first slice came after the session was opened. A
-	// server's copy is never behind for as long as patience, so that this
-	// counts too should no later generation come.
-	answered time.Time
 	fresh    bool
 	dead     bool // declared dead: the copy on disk is no choice any more
 }
@@ -43,7 +39,7 @@ func (g *gate) met(now time.Time) {
 func (g *gate) sessionOpened(revision cluster.Revision) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.opened, g.answered = max(revision, 1), time.Time{}
+	g.opened = max(revision, 1)
 }
 
 // sessionDied closes the gate until a fresh slice has come.
@@ -53,17 +49,12 @@ func (g *gate) sessionDied() {
 	g.fresh, g.dead, g.opened = false, true, 0
 }
 
-// slice notes the generation of an answer of a server.
-func (g *gate) slice(generation cluster.Revision, now time.Time) {
+// slice notes the generation of an answer of a server. An older one than least
+// may still come, on a stream from before the session was opened.
+func (g *gate) slice(generation cluster.Revision) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.fresh || g.opened == 0 {
-		return
-	}
-	if g.answered.IsZero() {
-		g.answered = now
-	}
-	if generation >= g.opened {
+	if g.opened != 0 && generation >= g.opened {
 		g.fresh, g.dead = true, false
 	}
 }
@@ -84,17 +75,9 @@ func (g *gate) least() cluster.Revision {
 func (g *gate) open(now time.Time) (bool, time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.fresh {
-		return true, time.Time{}
+	if g.fresh || g.dead {
+		return g.fresh, time.Time{}
 	}
 	until := g.contact.Add(g.patience)
-	switch {
-	case g.opened != 0 && !g.answered.IsZero():
-		until = g.answered.Add(g.patience)
-		g.fresh = !now.Before(until)
-		g.dead = g.dead && !g.fresh
-	case g.dead:
-		return false, time.Time{}
-	}
 	return !now.Before(until), until
 }

@@ -33,9 +33,10 @@ type hub struct {
 	openings []int64   // what the first renewal of each incarnation has heard of
 	sent     time.Time // when the last renewal came
 	updates  int
-	mute     bool          // slices are not served
-	deaf     bool          // renewals arrive, their answers do not
-	delay    time.Duration // of an answer to a renewal
+	mute     bool             // slices are not served
+	behind   cluster.Revision // if set, the generation that slices are served as
+	deaf     bool             // renewals arrive, their answers do not
+	delay    time.Duration    // of an answer to a renewal
 	news     chan struct{}
 }
 
@@ -167,6 +168,9 @@ func (h *hub) Slices(ctx context.Context, _ cluster.Revision, each func(wire.Sli
 			return errDown
 		}
 		update := wire.SliceUpdate{Full: true, Generation: h.revision}
+		if h.behind != 0 {
+			update.Generation = h.behind
+		}
 		for _, a := range h.units {
 			update.Put = append(update.Put, a)
 		}

@@ -84,7 +84,7 @@ func (k *sliceKeeper) apply(update wire.SliceUpdate) error {
 	server := update.Full || update.Member != nil || update.Servers != nil
 	slice := k.slice
 	k.mu.Unlock()
-	k.gate.slice(update.Generation, time.Now())
+	k.gate.slice(update.Generation)
 	if len(changed) > 0 || server {
 		k.a.disk.loop.Wake()
 		if k.a.deps.OnSlice != nil {
