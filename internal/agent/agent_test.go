@@ -799,6 +799,33 @@ func TestLeavingTakesAlsoWhatWasPutAside(t *testing.T) {
 	})
 }
 
+// A power cut may leave a file that was half written.
+func TestLeavingTakesAlsoWhatAPowerCutLeft(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		for _, name := range []string{"slice.json.new", "memory.json.new"} {
+			if err := os.WriteFile(filepath.Join(m.dir, name), []byte(`{"ver`), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m.start()
+		m.hub.assign("web.service", daemon)
+		m.pass(5 * time.Second)
+		if left, _ := filepath.Glob(filepath.Join(m.dir, "*.json?*")); len(left) != 0 {
+			t.Errorf("in use: %v", left)
+		}
+		if err := os.WriteFile(filepath.Join(m.dir, "slice.json.new"), []byte(`{"ver`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		m.stop()
+		if err := m.a.Leave(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if files, _ := os.ReadDir(m.dir); len(files) != 0 {
+			t.Errorf("files left: %v", files)
+		}
+	})
+}
+
 func TestTheNodeReportsItself(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *machine) {
 		m.start()

@@ -20,6 +20,7 @@ const (
 	memoryFile  = "memory.json"
 	diskVersion = 1
 	asideSuffix = ".corrupt" // of a file that could not be read
+	newSuffix   = ".new"     // of a file that is being written
 )
 
 // disk keeps the slice and the converger's memory across restarts. Both are
@@ -114,7 +115,8 @@ func (d *disk) write(name string, value any) error {
 	if err := os.MkdirAll(d.a.cfg.Dir, 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(d.a.cfg.Dir, name+".*")
+	// One name for all: what a power cut leaves is written over.
+	f, err := os.OpenFile(path+newSuffix, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
@@ -130,12 +132,14 @@ func (d *disk) write(name string, value any) error {
 	return nil
 }
 
-// forget removes both files, and what was put aside.
+// forget removes both files, what was put aside, and what a power cut left.
 func (d *disk) forget() error {
 	var errs []error
-	for _, name := range []string{sliceFile, memoryFile, sliceFile + asideSuffix, memoryFile + asideSuffix} {
-		if err := os.Remove(filepath.Join(d.a.cfg.Dir, name)); !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err)
+	for _, name := range []string{sliceFile, memoryFile} {
+		for _, suffix := range []string{"", asideSuffix, newSuffix} {
+			if err := os.Remove(filepath.Join(d.a.cfg.Dir, name+suffix)); !errors.Is(err, fs.ErrNotExist) {
+				errs = append(errs, err)
+			}
 		}
 	}
 	return errors.Join(errs...)
