@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -247,13 +248,7 @@ func (s *Sim) start(m *machine) error {
 			return err
 		}
 	}
-	index := int(m.boot) + len(m.name)
-	for i, other := range s.machines {
-		if other == m {
-			index = i
-		}
-	}
-	uplink := client.New(client.Config{Addresses: s.serversFrom(index), TLS: m.keeper.ClientTLS(), Dial: s.dialFrom(m.host())})
+	uplink := client.New(client.Config{Addresses: s.serversFrom(slices.Index(s.machines, m)), TLS: m.keeper.ClientTLS(), Dial: s.dialFrom(m.host())})
 	a := agent.New(agent.Config{
 		Node: m.id, Timings: cluster.DefaultTimings(), Dir: m.dir, BootID: fmt.Sprintf("%s-%d", m.name, m.boot),
 		Address: m.address, Version: "sim", CPUs: 2, Memory: 4 << 30,
