@@ -235,7 +235,8 @@ func TestASlowStopFollowedByAStartRunsTheUnit(t *testing.T) {
 }
 
 // slowEyes is a busy systemd: its first answer about a unit that is stopping
-// takes ten seconds. The unit's file is read at the end of that.
+// takes ten seconds, and says what was so just before. The unit's file is read at
+// the end of that.
 type slowEyes struct {
 	systemd.Manager
 	done bool
@@ -252,6 +253,7 @@ func (s *slowEyes) Observe(ctx context.Context, names ...cluster.UnitName) ([]sy
 	}
 	files, err := s.Manager.Observe(ctx, names...)
 	for i := range units {
+		units[i].Active, units[i].Sub = "active", "running"
 		units[i].FileHash, units[i].Stale = files[i].FileHash, files[i].Stale
 	}
 	return units, err
