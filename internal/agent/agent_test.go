@@ -298,6 +298,33 @@ func TestAFailureShowsTheLastTenLines(t *testing.T) {
 
 // Whoever is told of the failure first must be told its reason: a start ends
 // with what it is told first.
+// An update of which no answer came may arrive after a newer one.
+func TestALateUpdateDoesNotUndoANewerOneForLong(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.start()
+		m.hub.assign("web.service", daemon)
+		m.pass(2 * time.Second)
+		m.hub.change(func() { m.hub.down = true })
+		m.fake.Kill("web.service")
+		m.pass(time.Second)
+		m.hub.change(func() { m.hub.down = false })
+		m.pass(10 * time.Second)
+		if s := m.status("web.service"); !s.Failed() {
+			t.Fatalf("%+v", s)
+		}
+		m.hub.change(func() { delete(m.hub.records, "web.service") }) // by one from when the unit was not here
+		m.pass(30 * time.Second)
+		if s, ok := m.hub.record("web.service"); !ok || !s.Failed() {
+			t.Errorf("half a minute later: %+v", s)
+		}
+		updates := m.hub.updates
+		m.pass(time.Hour)
+		if m.hub.updates != updates {
+			t.Errorf("%d more updates when nothing is in doubt", m.hub.updates-updates)
+		}
+	})
+}
+
 func TestAFailureIsNotShownBeforeItsLastLines(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *machine) {
 		m.fake.JournalLag = 2 * time.Second

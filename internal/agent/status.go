@@ -24,6 +24,10 @@ const (
 	gatherMax = 2 * time.Second
 )
 
+// lateMax is how long an update of which no answer came may still be under way
+// to a server. Arriving after a newer one, it would undo it.
+const lateMax = 30 * time.Second
+
 // publisher tells the servers what systemd shows: changes in batches, and
 // everything after a connection was lost.
 type publisher struct {
@@ -34,6 +38,7 @@ type publisher struct {
 	mu      sync.Mutex
 	ready   bool // systemd was observed once; before, "everything" would be nothing
 	full    bool
+	doubt   time.Time // when everything is sent once more; zero: no update is in doubt
 	now     map[cluster.UnitName]cluster.Status
 	changed map[cluster.UnitName]bool
 	often   restless
@@ -117,6 +122,15 @@ func (p *publisher) resend() {
 	p.loop.Wake()
 }
 
+// lost has everything sent again after an update without an answer: now, since
+// what arrived of it is not known, and once more when it cannot arrive any more.
+func (p *publisher) lost(now time.Time) {
+	p.resend()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.doubt = now.Add(lateMax)
+}
+
 func (p *publisher) step(ctx context.Context) (time.Duration, error) {
 	if err := p.pace.Wait(ctx); err != nil {
 		return 0, err
@@ -131,7 +145,7 @@ func (p *publisher) step(ctx context.Context) (time.Duration, error) {
 	err := p.a.deps.Uplink.Statuses(call, update)
 	p.pace.Every = min(max(gatherMin, time.Since(began)), gatherMax)
 	if err != nil {
-		p.resend() // what arrived of it is not known
+		p.lost(time.Now())
 	}
 	return again, err
 }
@@ -141,6 +155,13 @@ func (p *publisher) take(now time.Time) (update wire.StatusUpdate, due bool, aga
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	again = loop.Never
+	switch {
+	case p.doubt.IsZero():
+	case now.Before(p.doubt):
+		again = p.doubt.Sub(now)
+	default:
+		p.full, p.doubt = true, time.Time{}
+	}
 	if !p.ready || !p.full && len(p.changed) == 0 {
 		return update, false, again
 	}
