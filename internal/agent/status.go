@@ -150,18 +150,24 @@ func (p *publisher) step(ctx context.Context) (time.Duration, error) {
 	return again, err
 }
 
+// dispel has everything sent once more when no late update can come any more,
+// and returns how long until then.
+func (p *publisher) dispel(now time.Time) time.Duration {
+	switch {
+	case p.doubt.IsZero():
+	case now.Before(p.doubt):
+		return p.doubt.Sub(now)
+	default:
+		p.full, p.doubt = true, time.Time{}
+	}
+	return loop.Never
+}
+
 // take returns what is due and notes it as sent, and says when more is.
 func (p *publisher) take(now time.Time) (update wire.StatusUpdate, due bool, again time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	again = loop.Never
-	switch {
-	case p.doubt.IsZero():
-	case now.Before(p.doubt):
-		again = p.doubt.Sub(now)
-	default:
-		p.full, p.doubt = true, time.Time{}
-	}
+	again = p.dispel(now)
 	if !p.ready || !p.full && len(p.changed) == 0 {
 		return update, false, again
 	}

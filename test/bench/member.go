@@ -55,6 +55,6 @@ func newMember(ctx context.Context) (*member, error) {
 func (m *member) close() {
 	_ = m.store.Close()
 	m.stop()
-	_ = <-m.ended // that it was stopped
+	<-m.ended //nolint:errcheck // that it was stopped
 	_ = os.RemoveAll(m.dir)
 }

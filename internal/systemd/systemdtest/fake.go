@@ -236,7 +236,7 @@ func (f *Fake) observe(name cluster.UnitName) systemd.Unit {
 	seen.Load, seen.Active, seen.Sub, seen.Ours = u.loadState, u.active, u.sub, u.ours
 	seen.Result, seen.ExitCode, seen.MainPID = u.result, u.exitCode, u.pid
 	if u.active == "activating" && u.isService() {
-		seen.AutoRestarts, seen.RestartDelay, seen.StartLimit = u.restarts, u.span("RestartSec", restartSec), u.startLimit()
+		seen.AutoRestarts, seen.RestartDelay, seen.StartLimit = u.restarts, u.span("RestartSec", restartDelay), u.startLimit()
 	}
 	seen.Since, seen.Invocation = u.since, u.invocation
 	seen.Stale = u.ours && (!has || own.version != u.version || f.enabled)

@@ -12,8 +12,8 @@ import (
 	"argosy/internal/systemd"
 )
 
-// restartSec is systemd's DefaultRestartSec=.
-const restartSec = 100 * time.Millisecond
+// restartDelay is systemd's DefaultRestartSec=.
+const restartDelay = 100 * time.Millisecond
 
 // unit is one unit that the fake systemd has loaded.
 type unit struct {
@@ -329,7 +329,7 @@ func (f *Fake) fail(u *unit, result string) {
 func (f *Fake) auto(u *unit) {
 	u.pid = 0
 	f.set(u, "activating", "auto-restart")
-	f.later(u, u.span("RestartSec", restartSec), func() {
+	f.later(u, u.span("RestartSec", restartDelay), func() {
 		u.restarts++
 		job := u.job
 		u.job = nil
