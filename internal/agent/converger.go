@@ -37,14 +37,14 @@ type converger struct {
 	pace loop.Pace
 	work *workers
 
-	mu       sync.Mutex
-	want     map[cluster.UnitName]cluster.Assignment
-	seen     map[cluster.UnitName]systemd.Unit
-	memory   converge.Memory
-	restless converge.Restless
-	dirty    map[cluster.UnitName]bool
-	retry    map[cluster.UnitName]time.Time
-	held     map[cluster.UnitName]bool // decided while starts were forbidden
+	mu         sync.Mutex
+	want       map[cluster.UnitName]cluster.Assignment
+	seen       map[cluster.UnitName]systemd.Unit
+	memory     converge.Memory
+	restarting converge.Restarting
+	dirty      map[cluster.UnitName]bool
+	retry      map[cluster.UnitName]time.Time
+	held       map[cluster.UnitName]bool // decided while starts were forbidden
 	// shown is the last status of each unit, without its log. systemd has no
 	// time for a unit that never ran, or that it forgot: that of when it was
 	// first seen so is kept.
@@ -65,7 +65,7 @@ func newConverger(a *Agent, g *gate) *converger {
 	c := &converger{
 		a: a, gate: g, pace: loop.Pace{Every: gatherRounds}, all: true,
 		want: map[cluster.UnitName]cluster.Assignment{}, seen: map[cluster.UnitName]systemd.Unit{},
-		memory: converge.Memory{}, restless: converge.Restless{}, dirty: map[cluster.UnitName]bool{},
+		memory: converge.Memory{}, restarting: converge.Restarting{}, dirty: map[cluster.UnitName]bool{},
 		retry: map[cluster.UnitName]time.Time{}, held: map[cluster.UnitName]bool{},
 		worked: map[cluster.UnitName]bool{}, shown: map[cluster.UnitName]cluster.Status{},
 	}
@@ -283,8 +283,8 @@ func (c *converger) observeRest(ctx context.Context, units []systemd.Unit) ([]sy
 	return c.a.deps.Manager.Observe(ctx, slices.Sorted(maps.Keys(missing))...)
 }
 
-// decide plans for the units that systemd took lag to show, sends workers, and returns when to look
-// again.
+// decide plans for the units that systemd took lag to show, sends workers, and
+// returns when to look again.
 func (c *converger) decide(names []cluster.UnitName, all bool, lag time.Duration, now time.Time) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -292,7 +292,7 @@ func (c *converger) decide(names []cluster.UnitName, all bool, lag time.Duration
 		names = slices.Sorted(maps.Keys(c.seen))
 	}
 	unwanted := converge.Input{Memory: c.memory, Now: now, Hold: !c.opened}
-	wanted := converge.Input{Memory: c.memory, Now: now, Hold: !c.opened || c.purging(now), Lag: lag, Restless: c.restless}
+	wanted := converge.Input{Memory: c.memory, Now: now, Hold: !c.opened || c.purging(now), Lag: lag, Restarting: c.restarting}
 	for _, name := range names {
 		want, ok := c.want[name]
 		switch {
@@ -313,7 +313,7 @@ func (c *converger) decide(names []cluster.UnitName, all bool, lag time.Duration
 		c.carryOut(d, nil, now)
 	}
 	decisions := converge.Plan(wanted)
-	c.restless.Seen(wanted.Seen, now)
+	c.restarting.Seen(wanted.Seen, now)
 	for _, d := range decisions {
 		want := c.want[d.Unit]
 		if wanted.Hold {
@@ -342,7 +342,7 @@ func (c *converger) carryOut(d converge.Decision, want *cluster.Assignment, now 
 		}
 		delete(c.seen, d.Unit)
 		delete(c.retry, d.Unit)
-		delete(c.restless, d.Unit)
+		delete(c.restarting, d.Unit)
 		delete(c.shown, d.Unit)
 		delete(c.work.failed, d.Unit)
 		delete(c.work.fetched, d.Unit)

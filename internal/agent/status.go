@@ -125,10 +125,10 @@ func (p *publisher) resend() {
 // lost has everything sent again after an update without an answer: now, since
 // what arrived of it is not known, and once more when it cannot arrive any more.
 func (p *publisher) lost(now time.Time) {
-	p.resend()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.doubt = now.Add(lateMax)
+	p.full, p.doubt = true, now.Add(lateMax)
+	p.loop.Wake()
 }
 
 func (p *publisher) step(ctx context.Context) (time.Duration, error) {

@@ -183,7 +183,7 @@ func (w *workers) do(ctx context.Context, step converge.Step, want *cluster.Assi
 	known, goOn := w.c.memory[step.Unit].Did(step, want, out)
 	w.c.memory[step.Unit] = known
 	if step.Kind.Starts() {
-		w.c.restless.Started(step.Unit, out.At)
+		w.c.restarting.Started(step.Unit, out.At)
 	}
 	w.c.a.disk.loop.Wake()
 	return goOn

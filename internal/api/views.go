@@ -11,7 +11,8 @@ import (
 	"argosy/internal/cluster"
 )
 
-// views derives what users see from a snapshot. It is pure.
+// views derives what users see from a snapshot and the health of nodes at that
+// moment. It is for one goroutine.
 type views struct {
 	state *cluster.State
 	// ask returns the health of a node, and healths is what it said: of each node

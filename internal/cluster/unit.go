@@ -182,7 +182,7 @@ func (s Status) Spent() bool { return s.Active == "failed" || s.Job == JobGaveUp
 // Failure says how a unit failed, in the words of FailureText.
 func (s Status) Failure() string {
 	if s.Job == JobGaveUp {
-		return gaveUpText
+		return FailureText(s.Job, 0)
 	}
 	return FailureText(s.Result, s.ExitCode)
 }
@@ -191,9 +191,7 @@ func (s Status) Failure() string {
 // because it would not come up and kept systemd from all other work.
 const JobGaveUp = "gave-up"
 
-const gaveUpText = "it was started again and again, and kept systemd from all else"
-
-// FailureText puts systemd's result of a unit, and the exit code of its main
+// FailureText puts systemd's result of a unit, or JobGaveUp, and the exit code of its main
 // process, in words: "exit code 7".
 func FailureText(result string, exitCode int) string {
 	switch {
@@ -201,6 +199,8 @@ func FailureText(result string, exitCode int) string {
 		return "a command before or after the main one failed"
 	case result == "exit-code":
 		return "exit code " + strconv.Itoa(exitCode)
+	case result == JobGaveUp:
+		return "it was started again and again, and kept systemd from all else"
 	case result == "":
 		return "no reason given"
 	}

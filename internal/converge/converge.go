@@ -63,13 +63,13 @@ type Input struct {
 	Hold bool
 	// Lag is how long systemd took to say what is seen.
 	Lag time.Duration
-	// Restless is what was seen before of the units that are activating.
-	Restless Restless
+	// Restarting is what was seen before of the units that are activating.
+	Restarting Restarting
 }
 
-// Restless holds how often units that were activating had started again by
+// Restarting holds how often units that were activating had started again by
 // themselves when they were last looked at.
-type Restless map[cluster.UnitName]look
+type Restarting map[cluster.UnitName]look
 
 type look struct {
 	restarts int
@@ -77,10 +77,10 @@ type look struct {
 }
 
 // Started notes that a unit was started; systemd counts from there.
-func (r Restless) Started(name cluster.UnitName, at time.Time) { r[name] = look{at: at} }
+func (r Restarting) Started(name cluster.UnitName, at time.Time) { r[name] = look{at: at} }
 
 // Seen notes what systemd showed.
-func (r Restless) Seen(units []systemd.Unit, at time.Time) {
+func (r Restarting) Seen(units []systemd.Unit, at time.Time) {
 	for _, u := range units {
 		if u.Active == "activating" {
 			r[u.Name] = look{u.AutoRestarts, at}

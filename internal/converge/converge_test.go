@@ -190,14 +190,14 @@ func TestAHeldNodeOnlyWritesFiles(t *testing.T) {
 // what has come up, nor what waits for long by its own wish.
 func TestAUnitThatNeverComesUpIsGivenUpWhileSystemdIsLate(t *testing.T) {
 	late, usual := 3*time.Second, want()
-	before := func(restarts int, ago time.Duration) converge.Restless {
-		r := converge.Restless{}
+	before := func(restarts int, ago time.Duration) converge.Restarting {
+		r := converge.Restarting{}
 		r.Seen([]systemd.Unit{seen("activating", func(u *systemd.Unit) { u.AutoRestarts = restarts })}, now.Add(-ago))
 		return r
 	}
-	look := func(before converge.Restless, want *cluster.Assignment, seen systemd.Unit, lag time.Duration) converge.Kind {
+	look := func(before converge.Restarting, want *cluster.Assignment, seen systemd.Unit, lag time.Duration) converge.Kind {
 		d := converge.Plan(converge.Input{
-			Want: []cluster.Assignment{*want}, Seen: []systemd.Unit{seen}, Lag: lag, Restless: before, Now: now,
+			Want: []cluster.Assignment{*want}, Seen: []systemd.Unit{seen}, Lag: lag, Restarting: before, Now: now,
 			Memory: converge.Memory{"web.service": *carriedOut(usual)},
 		})[0]
 		return append(kinds(d), "")[0]
@@ -227,12 +227,12 @@ func TestAUnitThatNeverComesUpIsGivenUpWhileSystemdIsLate(t *testing.T) {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.step)
 		}
 	}
-	sick, fresh := seen("activating", again(500, 0)), converge.Restless{}
+	sick, fresh := seen("activating", again(500, 0)), converge.Restarting{}
 	fresh.Started("web.service", now.Add(-time.Second))
 	if got := look(fresh, want(), sick, late); got != converge.GiveUp {
 		t.Errorf("it has started again since it was started: %q", got)
 	}
-	for name, before := range map[string]converge.Restless{
+	for name, before := range map[string]converge.Restarting{
 		"nobody knows when it started again":               {},
 		"it may have started again at any time of an hour": before(499, time.Hour),
 		"it has not started again of late":                 before(500, time.Second),

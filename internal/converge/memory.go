@@ -223,7 +223,7 @@ func (k Known) problem(seen systemd.Unit) string {
 	case seen.Active == "failed":
 		return "failed: " + cluster.FailureText(seen.Result, seen.ExitCode)
 	case k.Started != nil && k.Started.Result == cluster.JobGaveUp && !up(seen):
-		return "failed: " + cluster.Status{Job: cluster.JobGaveUp}.Failure()
+		return "failed: " + cluster.FailureText(k.Started.Result, 0)
 	case k.Started != nil && k.Started.failed() && !up(seen):
 		return fmt.Sprintf("systemd could not start it: its job ended as %q", k.Started.Result)
 	}

@@ -18,7 +18,7 @@ import (
 // world draws what is wanted, what is seen and what is remembered.
 func world(t *rapid.T) converge.Input {
 	in := converge.Input{Memory: converge.Memory{}, Now: now, Lag: rapid.SampledFrom([]time.Duration{0, time.Minute}).Draw(t, "lag")}
-	in.Restless = converge.Restless{}
+	in.Restarting = converge.Restarting{}
 	text := rapid.SampledFrom([]string{"a", "b"})
 	uid := rapid.SampledFrom([]cluster.UID{"u1", "u2"})
 	epoch := rapid.Int64Range(1, 2)
@@ -37,7 +37,7 @@ func world(t *rapid.T) converge.Input {
 			in.Seen = append(in.Seen, u)
 			if u.AutoRestarts > 0 && rapid.Bool().Draw(t, "looked at before") {
 				u.AutoRestarts--
-				in.Restless.Seen([]systemd.Unit{u}, now)
+				in.Restarting.Seen([]systemd.Unit{u}, now)
 			}
 		}
 		if rapid.Bool().Draw(t, "known") {
@@ -171,9 +171,9 @@ func TestACarriedOutPlanLeavesNothingToDo(t *testing.T) {
 		in := world(t)
 		m := newModel(in)
 		for range 2 { // the second round settles the memory
-			m.apply(converge.Plan(converge.Input{Want: in.Want, Seen: m.seen(), Memory: m.memory, Now: now, Lag: in.Lag, Restless: in.Restless}), in.Want)
+			m.apply(converge.Plan(converge.Input{Want: in.Want, Seen: m.seen(), Memory: m.memory, Now: now, Lag: in.Lag, Restarting: in.Restarting}), in.Want)
 		}
-		for _, d := range converge.Plan(converge.Input{Want: in.Want, Seen: m.seen(), Memory: m.memory, Now: now, Lag: in.Lag, Restless: in.Restless}) {
+		for _, d := range converge.Plan(converge.Input{Want: in.Want, Seen: m.seen(), Memory: m.memory, Now: now, Lag: in.Lag, Restarting: in.Restarting}) {
 			if len(d.Steps) > 0 {
 				t.Fatalf("still to do: %+v\nseen %+v\nknown %+v", d, m.units[d.Unit], m.memory[d.Unit])
 			}
@@ -199,7 +199,7 @@ func TestUnitsDoNotDependOnEachOther(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in := world(t)
 		for _, d := range converge.Plan(in) {
-			alone := converge.Input{Memory: in.Memory, Now: now, Lag: in.Lag, Restless: in.Restless}
+			alone := converge.Input{Memory: in.Memory, Now: now, Lag: in.Lag, Restarting: in.Restarting}
 			for _, a := range in.Want {
 				if a.Name == d.Unit {
 					alone.Want = append(alone.Want, a)

@@ -42,7 +42,7 @@ const (
 
 // giveUp stops a unit that is settled, but for its starting again and again.
 func giveUp(d Decision, seen systemd.Unit, in Input) Decision {
-	before, looked := in.Restless[seen.Name]
+	before, looked := in.Restarting[seen.Name]
 	again := looked && in.Now.Sub(before.at) <= ofLate && seen.AutoRestarts > before.restarts
 	if in.Lag < lagMax || seen.Active != "activating" || seen.AutoRestarts < startLimit(seen) || seen.RestartDelay >= in.Lag || !again {
 		return d

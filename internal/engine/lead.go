@@ -275,9 +275,9 @@ func (e *Engine) breaks(state *cluster.State, proposal place.Proposal) []audit.F
 }
 
 // commitAll commits writes in as few transactions as possible, waits until the
-// mirror shows them, and says whether any was refused. A transaction that is refused, because something
-// changed meanwhile, is no error: when the mirror shows that change it wakes
-// the engine, and the rest was not held up.
+// mirror shows them, and says whether any was refused. A transaction that is
+// refused, because something changed meanwhile, is no error: when the mirror
+// shows that change it wakes the engine, and the rest was not held up.
 func (e *Engine) commitAll(ctx context.Context, r round, writes []write) (refused bool, err error) {
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(commitsAtOnce)

@@ -131,15 +131,10 @@ func waits(s *cluster.Status) bool { return strings.HasPrefix(s.Sub, "auto-resta
 
 // ending says how a unit ended.
 func ending(s *cluster.Status) string {
-	switch {
-	case s.Result == "exit-code":
-		return fmt.Sprintf("exit code %d", s.ExitCode)
-	case s.Result != "":
-		return s.Result
-	case cluster.JobFailed(s.Job):
+	if s.Result == "" && cluster.JobFailed(s.Job) && !s.Spent() {
 		return "systemd did not start it: " + s.Job
 	}
-	return "no reason given"
+	return s.Failure()
 }
 
 // wordsMax is how much of a unit's last words an event carries, in runes.

@@ -92,7 +92,7 @@ func homes(state *cluster.State, u cluster.Unit, machines []Machine) []string {
 // failed, or waits to be started again by its systemd.
 func failed(state *cluster.State, unit cluster.UnitName, node cluster.NodeID) bool {
 	return slices.ContainsFunc(state.Statuses, func(s cluster.Status) bool {
-		return s.Unit == unit && s.Node == node && (s.Active == "failed" || s.Sub == "auto-restart")
+		return s.Unit == unit && s.Node == node && (s.Spent() || s.Sub == "auto-restart")
 	})
 }
 

@@ -127,30 +127,30 @@ func moment(usec uint64) time.Time {
 // questions returns the properties to read of a unit, each with its interface:
 // no more than its state gives a meaning to.
 func questions(u systemd.Unit) map[string]string {
-	ask := map[string]string{}
+	asked := map[string]string{}
 	for _, name := range []string{"FragmentPath", "NeedDaemonReload", "StateChangeTimestamp", "InvocationID"} {
-		ask[name] = unitIface
+		asked[name] = unitIface
 	}
 	iface := typeIface(u.Name)
 	if iface == "" {
-		return ask
+		return asked
 	}
 	if u.Active != "active" {
-		ask["Result"] = iface
+		asked["Result"] = iface
 	}
 	if u.Name.Type() != "service" {
-		return ask
+		return asked
 	}
 	if u.Active != "inactive" && u.Active != "failed" {
-		ask["MainPID"] = iface
+		asked["MainPID"] = iface
 	}
 	if u.Active != "active" {
-		ask["ExecMainStatus"] = iface
+		asked["ExecMainStatus"] = iface
 	}
 	if u.Active == "activating" {
-		ask["NRestarts"], ask["RestartUSec"], ask["StartLimitBurst"] = iface, iface, unitIface
+		asked["NRestarts"], asked["RestartUSec"], asked["StartLimitBurst"] = iface, iface, unitIface
 	}
-	return ask
+	return asked
 }
 
 // typeIface returns the interface that holds the result of a unit of its type.
