@@ -604,24 +604,34 @@ func TestANodeThatReturnsDropsOldCopiesBeforeItTakesNewWork(t *testing.T) {
 }
 
 // Its daemon was away for so long that its unit runs elsewhere. Back, it may be
-// told so before its session is open, and may not act on that yet.
+// told so before its session is open, and may not act on that yet. Without the
+// copy on disk, the first look at the node finds the unit unwanted already.
 func TestADaemonThatReturnsDropsOldCopies(t *testing.T) {
-	inBubble(t, func(t *testing.T, m *machine) {
-		m.start()
-		m.hub.assign("old.service", daemon)
-		m.hub.assign("stays.service", daemon)
-		m.pass(2 * time.Second)
-		m.stop()
-		m.hub.change(func() {
-			m.hub.session.Dead = true
-			delete(m.hub.units, "old.service")
-			m.hub.units["new.service"] = assignment("new.service", daemon)
-			m.hub.delay = time.Second
+	for _, lost := range []bool{false, true} {
+		t.Run(fmt.Sprintf("its copy of the slice is lost: %t", lost), func(t *testing.T) {
+			inBubble(t, func(t *testing.T, m *machine) {
+				m.start()
+				m.hub.assign("old.service", daemon)
+				m.hub.assign("stays.service", daemon)
+				m.pass(2 * time.Second)
+				m.stop()
+				if lost {
+					if err := os.Remove(filepath.Join(m.dir, "slice.json")); err != nil {
+						t.Fatal(err)
+					}
+				}
+				m.hub.change(func() {
+					m.hub.session.Dead = true
+					delete(m.hub.units, "old.service")
+					m.hub.units["new.service"] = assignment("new.service", daemon)
+					m.hub.delay = time.Second
+				})
+				m.start()
+				m.pass(5 * time.Second)
+				m.running("new.service", "stays.service")
+			})
 		})
-		m.start()
-		m.pass(5 * time.Second)
-		m.running("new.service", "stays.service")
-	})
+	}
 }
 
 func TestTransientTroubleIsTriedAgain(t *testing.T) {
