@@ -313,6 +313,10 @@ func TestWhatFollowsAFailureOrAReturnIsTold(t *testing.T) {
 		{"more words come later", failed("no route"), failed("no route", "Failed to start web.service - Web."), []string{}},
 		{"it fails again", failed("x"), func(c change) { failed("x")(c); c.status("web.service", n2).Since = noon().Add(time.Minute) },
 			[]string{"unit-failed  web.service: failed on node-2 (exit code 1): x"}},
+		{"its node gives it up", failed(), func(c change) {
+			s := c.status("web.service", n2)
+			s.Active, s.Sub, s.Result, s.Job, s.Since = "inactive", "dead", "", cluster.JobGaveUp, noon().Add(time.Minute)
+		}, []string{"unit-failed  web.service: failed on node-2 (it was started again and again, and kept systemd from all else)"}},
 		{"it is stopped", failed(), func(c change) { c.status("web.service", n2).Active = "inactive" }, []string{"unit-inactive  web.service: inactive on node-2 (running)"}},
 		{"it stays lost", node(cluster.Lost, false), node(cluster.Lost, false), []string{}},
 		{"a lost node is back", node(cluster.Lost, false), node(cluster.Ready, false), []string{"node-ready  node-2: heard again"}},
