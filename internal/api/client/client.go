@@ -48,6 +48,7 @@ type Config struct {
 type Client struct {
 	http   *http.Client
 	scheme string
+	ends   ends // of what forwards to a daemon elsewhere
 
 	mu        sync.Mutex
 	addresses []string // the one that answered last comes first
@@ -55,8 +56,12 @@ type Client struct {
 
 // New makes a client. It does not connect.
 func New(cfg Config) *Client {
+	c := &Client{scheme: "https", addresses: slices.Clone(cfg.Addresses)}
 	dial := cfg.Dial
-	if dial == nil {
+	switch {
+	case dial != nil && cfg.Socket != "":
+		dial = c.ends.watched(dial)
+	case dial == nil:
 		dialer := &net.Dialer{Timeout: dialMax}
 		dial = func(ctx context.Context, address string) (net.Conn, error) {
 			if cfg.Socket != "" {
@@ -65,7 +70,6 @@ func New(cfg Config) *Client {
 			return dialer.DialContext(ctx, "tcp", address)
 		}
 	}
-	c := &Client{scheme: "https", addresses: slices.Clone(cfg.Addresses)}
 	protocols := new(http.Protocols)
 	transport := &http.Transport{
 		DialContext:         func(ctx context.Context, _, address string) (net.Conn, error) { return dial(ctx, address) },
@@ -193,7 +197,7 @@ func (c *Client) send(ctx context.Context, address string, req request, body []b
 	}
 	response, err := c.http.Do(r)
 	if err != nil {
-		return nil, transportError(ctx, address, req.method, err)
+		return nil, transportError(ctx, address, req.method, c.ends.of(err))
 	}
 	if response.StatusCode < 300 {
 		return response, nil
