@@ -17,11 +17,11 @@ import (
 
 const controlText = `One server, its API over mutual TLS, and the daemons of many nodes over a real etcd with one member on a real disk,
 all in one process and in real time (the simulator without its simulated time). The network between them is in
-memory, and what the nodes have in place of systemd starts a unit at once: what is measured is the control plane. What the nodes keep on disk they
-keep in memory: each has a disk of its own in life, and here the store's log would wait for a thousand nodes on one.
-CPU is that of the whole process, etcd, the server and all nodes together.`
+memory, and what the nodes have in place of systemd starts a unit at once: what is measured is the control plane. What
+nodes keep on disk lies in memory: each has a disk of its own in life, and here the store's log would wait for all of
+them on one. CPU is that of the whole process, etcd, the server and all nodes together.`
 
-// nodesDir is a folder in memory.
+// nodesDir is where nodes keep what they keep on disk: a folder in memory.
 const nodesDir = "/dev/shm"
 
 func measureControl(ctx context.Context, opts options, t *table) error {
