@@ -40,7 +40,7 @@ func TestADestroyedUnitIsShownWhileANodeHasIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			state := &cluster.State{Units: c.units, Statuses: c.statuses}
 			var got []string
-			for _, v := range newViews(state, func(cluster.NodeID) cluster.Health { return cluster.Ready }).shown() {
+			for _, v := range new(picture).next(newViews(state, func(cluster.NodeID) cluster.Health { return cluster.Ready })).units {
 				got = append(got, fmt.Sprintf("%s %s on %d", v.Name, v.Desired, len(v.Statuses)))
 			}
 			if diff := cmp.Diff(c.want, strings.Join(got, ", ")); diff != "" {

@@ -70,9 +70,10 @@ type Deps struct {
 // Server is the API of a server.
 type Server struct {
 	Deps
-	quorum quorumProbe
-	specs  specs.Cache
-	dealer dealer
+	quorum  quorumProbe
+	specs   specs.Cache
+	dealer  dealer
+	painter painter
 }
 
 // NewServer makes the API of a server. Handler and Local serve it.

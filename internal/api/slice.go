@@ -95,7 +95,8 @@ func sliceChange(before, now cluster.Slice) (wire.SliceUpdate, bool) {
 	}
 	update := wire.SliceUpdate{Generation: now.Generation}
 	if !shared(before.Units, now.Units) {
-		update.Put, update.Remove = diff(before.Units, now.Units, func(a cluster.Assignment) cluster.UnitName { return a.Name })
+		update.Put, update.Remove = diff(before.Units, now.Units,
+			func(a *cluster.Assignment) cluster.UnitName { return a.Name }, func(a, b *cluster.Assignment) bool { return *a == *b })
 	}
 	if now.Member != nil && (before.Member == nil || *before.Member != *now.Member) {
 		update.Member = now.Member

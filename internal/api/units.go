@@ -26,13 +26,13 @@ const (
 )
 
 func (s *Server) listUnits(ctx context.Context, _ *struct{}) (*body[wire.List[wire.UnitView]], error) {
-	state, err := s.state()
-	if err != nil {
+	if _, err := s.state(); err != nil {
 		return nil, problemOf(err)
 	}
 	stale, age := s.freshness(ctx)
+	shown := s.picture()
 	return &body[wire.List[wire.UnitView]]{wire.List[wire.UnitView]{
-		Revision: state.Revision, Stale: stale, Age: age, Items: s.views(state).shown(),
+		Revision: shown.views.state.Revision, Stale: stale, Age: age, Items: shown.units,
 	}}, nil
 }
 

@@ -65,6 +65,12 @@ func (v views) sameUnits(earlier views) bool {
 		!shared(v.state.Placements, earlier.state.Placements) || !shared(v.state.Statuses, earlier.state.Statuses) {
 		return false
 	}
+	return v.sameNodes(earlier)
+}
+
+// sameNodes reports whether the views of units say the same of nodes as earlier
+// ones.
+func (v views) sameNodes(earlier views) bool {
 	for id, h := range earlier.healths {
 		if v.health(id) != h {
 			return false
@@ -76,13 +82,18 @@ func (v views) sameUnits(earlier views) bool {
 // name returns a node's name, or what is known of it.
 func (v views) name(id cluster.NodeID) string { return cmp.Or(v.names[id], id.Short()) }
 
-// unit returns the view of one unit, with its text.
-func (v views) unit(u cluster.Unit) wire.UnitView {
+// unit returns the view of a unit that is stored, with its text.
+func (v views) unit(u cluster.Unit) wire.UnitView { return v.of(recordsOf(v.state, u)) }
+
+// of returns the view of a unit that is stored, with its text.
+func (v views) of(r records) wire.UnitView {
+	u := *r.unit
 	view := wire.UnitView{Unit: u, Global: v.global != nil && v.global(u)}
-	if p, ok := findPlacement(v.state, u.Name); ok && p.UID == u.UID {
+	if r.placement != nil && r.placement.UID == u.UID {
+		p := *r.placement // or the view would hold on to all placements
 		view.Placement = &p
 	}
-	for _, s := range statusesOf(v.state, u.Name) {
+	for _, s := range r.statuses {
 		if s.UID == u.UID {
 			view.Statuses = append(view.Statuses, v.current(s))
 		}
@@ -133,13 +144,24 @@ func lastWord(s cluster.Status) string {
 	return fmt.Sprintf("last seen %s (%s), and may still run there", s.Active, s.Sub)
 }
 
-// units returns the views of all units, without their texts.
+// listed returns the view of a unit as listings have it: without its text, and
+// also if it was destroyed.
+func (v views) listed(r records) wire.UnitView {
+	if r.unit == nil {
+		return v.leftover(r.statuses)
+	}
+	view := v.of(r)
+	view.Text = ""
+	return view
+}
+
+// units returns the views of all units that are stored, without their texts.
 func (v views) units() []wire.UnitView {
 	list := make([]wire.UnitView, 0, len(v.state.Units))
-	for _, u := range v.state.Units {
-		view := v.unit(u)
-		view.Text = ""
-		list = append(list, view)
+	for r := range everyUnit(v.state) {
+		if r.unit != nil {
+			list = append(list, v.listed(r))
+		}
 	}
 	return list
 }

@@ -126,7 +126,7 @@ func TestWhatALostNodeLastSaidIsNotShownAsTrue(t *testing.T) {
 				t.Errorf("counted as %d active, %d failed", page.UnitsActive, page.UnitsFailed)
 			}
 			state.Units = nil
-			left := v.shown()[0]
+			left := new(picture).next(v).units[0]
 			if tt.active == "unknown" && (left.Problem != "it was destroyed, but "+tt.reason || left.State != tt.state) {
 				t.Errorf("destroyed, it is shown as %s, problem %q", left.State, left.Problem)
 			}
@@ -171,7 +171,8 @@ func TestADiffSaysWhatChangedAndWhatIsGone(t *testing.T) {
 	}
 	before := []cluster.Unit{unit("a.service", 0), unit("b.service", 0), unit("d.service", 0)}
 	after := []cluster.Unit{unit("a.service", 0), unit("b.service", 1), unit("c.service", 0)}
-	changed, gone := diff(before, after, func(u cluster.Unit) cluster.UnitName { return u.Name })
+	name := func(u *cluster.Unit) cluster.UnitName { return u.Name }
+	changed, gone := diff(before, after, name, func(a, b *cluster.Unit) bool { return *a == *b })
 	if len(changed) != 2 || changed[0].Name != "b.service" || changed[1].Name != "c.service" || len(gone) != 1 || gone[0] != "d.service" {
 		t.Errorf("changed %v, gone %v", changed, gone)
 	}

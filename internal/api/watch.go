@@ -65,19 +65,19 @@ func (s *Server) next(ctx context.Context, after cluster.Revision, pace *loop.Pa
 // cannot be resumed: the whole is one message, and there is no history here to
 // tell what is gone.
 func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
-	state, err := s.state()
-	if err != nil {
+	if _, err := s.state(); err != nil {
 		writeProblem(w, err)
 		return
 	}
 	out := newStreamWriter(w)
-	shown := picture{}.next(s.views(state))
-	if err := out.send(wire.Change{Revision: state.Revision, Full: true, Units: shown.units, Nodes: shown.nodes}); err != nil {
+	shown := s.picture()
+	rev := shown.views.state.Revision
+	if err := out.send(wire.Change{Revision: rev, Full: true, Units: shown.units, Nodes: shown.nodes}); err != nil {
 		return
 	}
 	pace := &loop.Pace{Every: streamPace}
 	sent := time.Now()
-	for rev := state.Revision; ; {
+	for {
 		state, err := s.next(r.Context(), rev, pace)
 		if err != nil {
 			return
@@ -89,9 +89,9 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 		}
 		// Without a new snapshot the health of nodes may still have changed.
 		before := shown
-		shown = before.next(s.views(s.Mirror.State()))
-		change.Units, change.GoneUnits = diff(before.units, shown.units, func(u wire.UnitView) cluster.UnitName { return u.Name })
-		change.Nodes, change.GoneNodes = diff(before.nodes, shown.nodes, func(n wire.NodeView) cluster.NodeID { return n.ID })
+		shown = s.picture()
+		change.Units, change.GoneUnits = diff(before.units, shown.units, func(u *wire.UnitView) cluster.UnitName { return u.Name }, sameView)
+		change.Nodes, change.GoneNodes = diff(before.nodes, shown.nodes, func(n *wire.NodeView) cluster.NodeID { return n.ID }, sameNode)
 		if len(change.Units)+len(change.GoneUnits)+len(change.Nodes)+len(change.GoneNodes) == 0 && time.Since(sent) < streamAlive {
 			continue // a renewal of a session, for example: they never cease, so it is no silence either
 		}
@@ -102,48 +102,40 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// picture is what the reader of a watch is shown, and what that was made from. It
-// is not changed once it is made.
-type picture struct {
-	views  views
-	units  []wire.UnitView
-	placed map[cluster.NodeID]int
-	nodes  []wire.NodeView
-}
-
-// next makes a picture of later views. Sessions are renewed all the time, and
-// there are many more units than nodes: what a renewal does not touch is kept.
-func (p picture) next(v views) picture {
-	now := picture{views: v, units: p.units, placed: p.placed}
-	if !v.sameUnits(p.views) {
-		now.units, now.placed = v.shown(), v.placed()
-	}
-	now.nodes = v.nodesWith(now.placed)
-	return now
-}
-
 // diff returns what is new or different in a sorted list, and what is gone.
-func diff[T any, K interface{ ~string }](before, after []T, key func(T) K) (changed []T, gone []K) {
+func diff[T any, K interface{ ~string }](before, after []T, key func(*T) K, same func(a, b *T) bool) (changed []T, gone []K) {
 	if shared(before, after) {
 		return nil, nil
 	}
 	i := 0
-	for _, item := range after {
-		for i < len(before) && key(before[i]) < key(item) {
-			gone = append(gone, key(before[i]))
+	for at := range after {
+		item := &after[at]
+		for i < len(before) && key(&before[i]) < key(item) {
+			gone = append(gone, key(&before[i]))
 			i++
 		}
-		if i < len(before) && key(before[i]) == key(item) {
-			if !reflect.DeepEqual(before[i], item) {
-				changed = append(changed, item)
+		if i < len(before) && key(&before[i]) == key(item) {
+			if !same(&before[i], item) {
+				changed = append(changed, *item)
 			}
 			i++
 			continue
 		}
-		changed = append(changed, item)
+		changed = append(changed, *item)
 	}
 	for ; i < len(before); i++ {
-		gone = append(gone, key(before[i]))
+		gone = append(gone, key(&before[i]))
 	}
 	return changed, gone
 }
+
+// sameView reports whether two views of a unit say the same. Those that a picture
+// kept from the one before do: they share all that is behind a pointer.
+func sameView(a, b *wire.UnitView) bool {
+	if a.Unit == b.Unit && a.Placement == b.Placement && shared(a.Statuses, b.Statuses) {
+		return a.Global == b.Global && a.State == b.State && a.Problem == b.Problem
+	}
+	return reflect.DeepEqual(a, b)
+}
+
+func sameNode(a, b *wire.NodeView) bool { return reflect.DeepEqual(a, b) }

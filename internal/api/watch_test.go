@@ -14,7 +14,7 @@ import (
 )
 
 // pictured is what a picture shows.
-func pictured(t *testing.T, p picture) string {
+func pictured(t *testing.T, p *picture) string {
 	t.Helper()
 	text, err := json.MarshalIndent(wire.Change{Units: p.units, Nodes: p.nodes}, "", " ")
 	if err != nil {
@@ -30,7 +30,7 @@ func TestAnIdleWatchMakesNoViewsOfUnitsAnew(t *testing.T) {
 		b.put(append(placed("a.service", hello),
 			store.PutStatus(cluster.Status{Node: there, Unit: "a.service", UID: "u-a.service", BootID: "first", Load: "loaded", Active: "active"}),
 			store.PutSession(cluster.Session{Node: there, BootID: "first", Seq: 1}))...)
-		shown := picture{}.next(b.server.views(b.server.Mirror.State()))
+		shown := b.server.picture()
 		for _, idle := range []struct {
 			name string
 			op   store.Op
@@ -40,11 +40,11 @@ func TestAnIdleWatchMakesNoViewsOfUnitsAnew(t *testing.T) {
 			{"a token is made", store.PutToken(cluster.Token{ID: "t"})},
 		} {
 			b.put(idle.op)
-			next := shown.next(b.server.views(b.server.Mirror.State()))
+			next := b.server.picture()
 			if len(next.units) != 1 || !shared(shown.units, next.units) {
 				t.Errorf("%s: the units are viewed again", idle.name)
 			}
-			if diff := cmp.Diff(pictured(t, picture{}.next(b.server.views(b.server.Mirror.State()))), pictured(t, next)); diff != "" {
+			if diff := cmp.Diff(pictured(t, new(picture).next(b.server.views(b.server.Mirror.State()))), pictured(t, next)); diff != "" {
 				t.Errorf("%s (-anew +kept):\n%s", idle.name, diff)
 			}
 			shown = next
@@ -61,47 +61,89 @@ func TestWhatWasKeptOfAWatchIsWhatIsTrueNow(t *testing.T) {
 			{Node: cluster.Node{ID: "n1", Name: "node-1"}, Session: cluster.Session{BootID: "first"}},
 			{Node: cluster.Node{ID: "n2", Name: "node-2"}, Session: cluster.Session{BootID: "first"}},
 		},
-		Units:      []cluster.Unit{{Name: "a.service", UID: "1", Desired: cluster.Launched}},
-		Placements: []cluster.Placement{{Unit: "a.service", UID: "1", Nodes: []cluster.NodeID{"n1"}}},
+		Units: []cluster.Unit{
+			{Name: "a.service", UID: "1", Desired: cluster.Launched, Revision: 1},
+			{Name: "b.service", UID: "2", Desired: cluster.Launched, Revision: 2},
+		},
+		Placements: []cluster.Placement{
+			{Unit: "a.service", UID: "1", Nodes: []cluster.NodeID{"n1"}, Revision: 3},
+			{Unit: "b.service", UID: "2", Nodes: []cluster.NodeID{"n1"}, Revision: 4},
+		},
 		Statuses: []cluster.Status{
-			{Unit: "a.service", Node: "n1", UID: "1", BootID: "first", Load: "loaded", Active: "failed", Sub: "failed"},
-			{Unit: "gone.service", Node: "n3", UID: "3", Load: "loaded", Active: "active", Sub: "running"},
+			{Unit: "a.service", Node: "n1", UID: "1", BootID: "first", Load: "loaded", Active: "failed", Sub: "failed", Revision: 5},
+			{Unit: "b.service", Node: "n1", UID: "2", BootID: "first", Load: "loaded", Active: "failed", Sub: "failed", Revision: 6},
+			{Unit: "gone.service", Node: "n2", UID: "3", Load: "loaded", Active: "active", Sub: "running", Revision: 7},
+			{Unit: "gone.service", Node: "n3", UID: "3", Load: "loaded", Active: "active", Sub: "running", Revision: 8},
 		},
 	}
+	const now = 9
 	for _, tt := range []struct {
 		name   string
 		change func(s *cluster.State)
+		kept   int // views of units
 	}{
-		{"a unit", func(s *cluster.State) { s.Units = []cluster.Unit{{Name: "a.service", UID: "1"}} }},
-		{"a unit that is gone", func(s *cluster.State) { s.Units = nil }},
+		{"nothing but a revision", func(s *cluster.State) { s.Units = slices.Clone(s.Units) }, 3},
+		{"a unit", func(s *cluster.State) { s.Units[0].Desired, s.Units[0].Revision = cluster.Inactive, now }, 2},
+		{"a unit that is gone", func(s *cluster.State) { s.Units = s.Units[1:] }, 2},
+		{"a unit that is new", func(s *cluster.State) {
+			s.Units = append(s.Units, cluster.Unit{Name: "c.service", UID: "9", Revision: now})
+		}, 3},
+		{"a unit that is new under an old name", func(s *cluster.State) {
+			s.Units[0].UID, s.Units[0].Revision = "9", now
+		}, 2},
+		{"a unit that comes back", func(s *cluster.State) {
+			s.Units = append(s.Units, cluster.Unit{Name: "gone.service", UID: "9", Revision: now})
+		}, 2},
 		{"a placement", func(s *cluster.State) {
-			s.Placements = []cluster.Placement{{Unit: "a.service", UID: "1", Nodes: []cluster.NodeID{"n2"}}}
-		}},
-		{"a status", func(s *cluster.State) {
-			s.Statuses = slices.Clone(s.Statuses)
-			s.Statuses[0].Active = "active"
-		}},
-		{"the name of a node", func(s *cluster.State) { s.Nodes[0].Node.Name = "other" }},
-		{"the boot of a node", func(s *cluster.State) { s.Nodes[0].Session.BootID = "second" }},
-		{"the health of a node", func(*cluster.State) { healths["n1"] = cluster.Lost }},
-		{"the health of a node that was removed", func(*cluster.State) { healths["n3"] = cluster.Dead }},
+			s.Placements[0].Nodes, s.Placements[0].Revision = []cluster.NodeID{"n2"}, now
+		}, 2},
+		{"a placement that is gone", func(s *cluster.State) { s.Placements = s.Placements[1:] }, 2},
+		{"a status", func(s *cluster.State) { s.Statuses[0].Active, s.Statuses[0].Revision = "active", now }, 2},
+		{"a status that is gone", func(s *cluster.State) { s.Statuses = s.Statuses[1:] }, 2},
+		{"one of two statuses that is gone", func(s *cluster.State) { s.Statuses = slices.Delete(s.Statuses, 2, 3) }, 2},
+		{"a status instead of another", func(s *cluster.State) {
+			s.Statuses[2].Node, s.Statuses[2].Active, s.Statuses[2].Revision = "n1", "failed", now
+		}, 2},
+		{"the last status of a unit that was destroyed", func(s *cluster.State) { s.Statuses = s.Statuses[:2] }, 2},
+		{"the name of a node", func(s *cluster.State) { s.Nodes[0].Node.Name = "other" }, 0},
+		{"the boot of a node", func(s *cluster.State) { s.Nodes[0].Session.BootID = "second" }, 0},
+		{"the health of a node", func(*cluster.State) { healths["n1"] = cluster.Lost }, 0},
+		{"the health of a node that was removed", func(*cluster.State) { healths["n3"] = cluster.Dead }, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			before := maps.Clone(healths)
-			shown := picture{}.next(newViews(first, health))
-			changed := *first
-			changed.Nodes = slices.Clone(first.Nodes)
-			tt.change(&changed)
-			want := pictured(t, picture{}.next(newViews(&changed, health)))
-			if want == pictured(t, shown) {
+			shown := new(picture).next(newViews(first, health))
+			changed := &cluster.State{
+				Nodes: slices.Clone(first.Nodes), Units: slices.Clone(first.Units),
+				Placements: slices.Clone(first.Placements), Statuses: slices.Clone(first.Statuses),
+			}
+			tt.change(changed)
+			want := pictured(t, new(picture).next(newViews(changed, health)))
+			if tt.kept < 3 && want == pictured(t, shown) {
 				t.Fatal("it makes no difference")
 			}
-			if diff := cmp.Diff(want, pictured(t, shown.next(newViews(&changed, health)))); diff != "" {
+			next := shown.next(newViews(changed, health))
+			if diff := cmp.Diff(want, pictured(t, next)); diff != "" {
 				t.Errorf("(-true +kept):\n%s", diff)
+			}
+			if kept := keptOf(shown, next); kept != tt.kept {
+				t.Errorf("%d views were kept, not %d", kept, tt.kept)
 			}
 			healths = before
 		})
 	}
+}
+
+// keptOf counts the units of which a picture shows the views of an earlier one.
+func keptOf(before, after *picture) (count int) {
+	for _, a := range before.units {
+		for _, b := range after.units {
+			if a.Name == b.Name && a.Placement == b.Placement && len(a.Statuses) > 0 && shared(a.Statuses, b.Statuses) {
+				count++
+			}
+		}
+	}
+	return count
 }
 
 // Views are of one moment, or what is kept of them might never be true again.

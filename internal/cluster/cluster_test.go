@@ -114,6 +114,28 @@ func TestPartsOfAUnitName(t *testing.T) {
 	}
 }
 
+func TestSiblingsAreInstancesOfOneTemplate(t *testing.T) {
+	for _, test := range []struct {
+		a, b cluster.UnitName
+		want bool
+	}{
+		{"web@1.service", "web@2.service", true},
+		{"web@1.service", "web@1.service", true},
+		{"a.b@x.y.service", "a.b@z.service", true},
+		{"web@1.service", "web@1.socket", false},
+		{"web@1.service", "we@1.service", false},
+		{"web@1.service", "web2@1.service", false},
+		{"web@1.service", "web@.service", false}, // that is the template
+		{"web@.service", "web@.service", false},
+		{"web.service", "web.service", false},
+		{"web@1.service", "w", false},
+	} {
+		if test.a.Sibling(test.b) != test.want || test.b.Sibling(test.a) != test.want {
+			t.Errorf("%s and %s: want %v", test.a, test.b, test.want)
+		}
+	}
+}
+
 func TestEveryKindSurvivesTheWire(t *testing.T) {
 	for k := cluster.Internal; k <= cluster.Unknown; k++ {
 		if got := cluster.ParseKind(k.String()); got != k {

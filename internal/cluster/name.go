@@ -127,7 +127,12 @@ func (n UnitName) Type() string {
 }
 
 // Stem returns the name without its type: "web@1" for "web@1.service" (%N).
-func (n UnitName) Stem() string { return strings.TrimSuffix(string(n), "."+n.Type()) }
+func (n UnitName) Stem() string {
+	if kind := n.Type(); kind != "" {
+		return string(n[:len(n)-len(".")-len(kind)])
+	}
+	return strings.TrimSuffix(string(n), ".")
+}
 
 // Prefix returns the part before '@', or the stem: "web" for "web@1.service" (%p).
 func (n UnitName) Prefix() string {
@@ -158,6 +163,14 @@ func (n UnitName) Template() UnitName {
 		return ""
 	}
 	return UnitName(n.Prefix() + "@." + n.Type())
+}
+
+// Sibling reports whether two names are those of instances of one template.
+func (n UnitName) Sibling(other UnitName) bool {
+	at := strings.IndexByte(string(n), '@') + 1
+	suffix := n.suffix()
+	shortest := at + len("1.") + len(suffix)
+	return at > 0 && len(n) >= shortest && len(other) >= shortest && n[:at] == other[:at] && other.suffix() == suffix
 }
 
 // Short returns the first eight digits of a node ID, as fleetctl printed them.

@@ -32,12 +32,20 @@ func (p *pass) classOf(u *unit) *class {
 	if u.class != nil {
 		return u.class
 	}
-	key := classKey(u.spec)
-	if u.class = p.classes[key]; u.class != nil {
-		return u.class
+	if p.asked.spec != u.spec { // units that are next to each other often share one
+		p.asked.spec, p.asked.class = u.spec, p.classBy(classKey(u.spec), u)
+	}
+	u.class = p.asked.class
+	return u.class
+}
+
+// classBy returns the class of a key, which is that of the unit.
+func (p *pass) classBy(key string, u *unit) *class {
+	if have := p.classes[key]; have != nil {
+		return have
 	}
 	c := &class{rejected: map[verdict]int{}, tierOf: make([]*tier, len(p.nodes))}
-	u.class, p.classes[key] = c, c
+	p.classes[key] = c
 	byWeight := map[int]*tier{}
 	for _, n := range p.nodes {
 		v := p.first(p.filters.static, u, n)

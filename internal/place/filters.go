@@ -18,8 +18,9 @@ type filter struct {
 	// static filters look at nothing but the unit's spec and the node, so
 	// they are asked once for all units with equal demands.
 	static bool
-	// pooled filters look at nothing but the unit's spec, the stock of the node
-	// and its failure domains, so they are asked once for a bin of nodes.
+	// pooled filters look at nothing but the unit's spec, the stock of the node,
+	// its failure domains, and whether the unit was there, so they are asked once
+	// for those nodes of a bin where it was not.
 	pooled bool
 	// placingOnly filters do not drive a unit off the node that it is on.
 	placingOnly bool
@@ -54,6 +55,7 @@ func allFilters() []filter {
 type filters struct {
 	all, static, staying, following []filter
 	dynamic                         []filter // those that are not static
+	remaining                       []filter // those of staying that are not static
 	pooled, single                  []filter // parts of dynamic
 }
 
@@ -76,6 +78,9 @@ func newFilters() filters {
 			fs.single = append(fs.single, f)
 		}
 		fs.dynamic = append(fs.dynamic, f)
+		if !f.placingOnly {
+			fs.remaining = append(fs.remaining, f)
+		}
 	}
 	return fs
 }
@@ -185,10 +190,10 @@ func checkMachineOf(_ *pass, u *unit, n *node) verdict {
 	return yes()
 }
 
-func checkNear(p *pass, u *unit, n *node) verdict {
-	for _, number := range u.near {
-		if p.globs.other(number, n, u) == nil {
-			return no("does not have", "do not have", p.globs.list[number].text)
+func checkNear(_ *pass, u *unit, n *node) verdict {
+	for _, glob := range u.near {
+		if glob.means.other(n, u) == nil {
+			return no("does not have", "do not have", glob.text)
 		}
 	}
 	return yes()
@@ -197,14 +202,14 @@ func checkNear(p *pass, u *unit, n *node) verdict {
 // checkConflicts looks from both sides: it does not matter which names which.
 // Nodes that a unit cannot have for the same words in its own file are counted
 // together.
-func checkConflicts(p *pass, u *unit, n *node) verdict {
-	for _, number := range u.conflicts {
-		if p.globs.other(number, n, u) != nil {
-			return no("conflicts with", "conflict with", p.globs.list[number].text)
+func checkConflicts(_ *pass, u *unit, n *node) verdict {
+	for _, glob := range u.conflicts {
+		if glob.means.other(n, u) != nil {
+			return no("conflicts with", "conflict with", glob.text)
 		}
 	}
-	for _, number := range u.met {
-		if enemy := other(p.conflict.here[number][n], u); enemy != nil {
+	for _, glob := range u.met {
+		if enemy := glob.conflicting.other(n, u); enemy != nil {
 			return no("conflicts with", "conflict with", string(enemy.Name))
 		}
 	}
@@ -212,9 +217,9 @@ func checkConflicts(p *pass, u *unit, n *node) verdict {
 }
 
 // enemies names a unit on a node that a glob of the unit means.
-func enemies(p *pass, u *unit, n *node) string {
-	for _, number := range u.conflicts {
-		if enemy := p.globs.other(number, n, u); enemy != nil && string(enemy.Name) != p.globs.list[number].text {
+func enemies(_ *pass, u *unit, n *node) string {
+	for _, glob := range u.conflicts {
+		if enemy := glob.means.other(n, u); enemy != nil && string(enemy.Name) != glob.text {
 			return string(enemy.Name) + " is there"
 		}
 	}
@@ -222,9 +227,9 @@ func enemies(p *pass, u *unit, n *node) string {
 }
 
 // checkReplaced keeps a unit from where another is that replaces it.
-func checkReplaced(p *pass, u *unit, n *node) verdict {
-	for _, number := range u.met {
-		for _, there := range p.replace.here[number][n] {
+func checkReplaced(_ *pass, u *unit, n *node) verdict {
+	for _, glob := range u.met {
+		for there := range glob.replacing.on(n) {
 			if there != u && !letBe(there, u) {
 				return no("has what replaces it,", "have what replaces it,", string(there.Name))
 			}

@@ -2,6 +2,7 @@ package place
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"path"
 	"slices"
@@ -21,41 +22,41 @@ func Matches(pattern string, name cluster.UnitName) bool {
 	return err == nil && ok
 }
 
-// globs answers "which units on this node does that glob mean?" without looking
-// at all units. Each text that any unit uses is one glob, known by its number.
-type globs struct {
-	list    []*glob
-	numbers map[string]int
-}
-
-// glob is one of them, with the units whose name it matches.
+// glob is a text by which units demand things of others, with the units that it
+// is about.
 type glob struct {
-	text    string
-	members []*unit           // all, by index
-	here    map[*node][]*unit // those placed, by index
+	text string
+	// means are the units whose name it matches, conflicting and replacing those
+	// that name it in Conflicts or Away, and in Replaces.
+	means, conflicting, replacing group
+	visited                       bool // all units that it means; see walk
 }
 
-func newGlobs() *globs { return &globs{numbers: map[string]int{}} }
+// globs are all texts that any unit uses, each of them once.
+type globs struct {
+	list   []*glob
+	byText map[string]*glob
+}
 
-// number returns the number of a text, which is new or not.
-func (g *globs) number(text string) int {
+// of returns the glob of a text, which is new or not.
+func (g *globs) of(text string) *glob {
 	if last := len(g.list) - 1; last >= 0 && g.list[last].text == text {
-		return last // the instances of a template ask one after the other
+		return g.list[last] // the instances of a template ask one after the other
 	}
-	number, known := g.numbers[text]
-	if !known {
-		number = len(g.list)
-		g.numbers[text] = number
-		g.list = append(g.list, &glob{text: text, here: map[*node][]*unit{}})
+	have := g.byText[text]
+	if have == nil {
+		have = &glob{text: text}
+		g.byText[text] = have
+		g.list = append(g.list, have)
 	}
-	return number
+	return have
 }
 
 // findMet tells the globs which units they mean, and the units which globs mean
 // them. Units whose name begins with what precedes a glob's first special
 // character stand next to each other, since units are sorted by name.
 func (p *pass) findMet() {
-	for number, glob := range p.globs.list {
+	for _, glob := range p.globs.list {
 		prefix := glob.text
 		if meta := strings.IndexAny(prefix, `*?[\`); meta >= 0 {
 			prefix = prefix[:meta]
@@ -65,25 +66,54 @@ func (p *pass) findMet() {
 				break
 			}
 			if Matches(glob.text, u.Name) {
-				glob.members = append(glob.members, u)
-				u.met = append(u.met, number)
+				glob.means.units = append(glob.means.units, u)
+				u.met = append(u.met, glob)
+			}
+		}
+		for _, g := range []*group{&glob.means, &glob.conflicting, &glob.replacing} {
+			g.close(p.how.fewUnits)
+		}
+	}
+}
+
+// group is some units of which it is asked who of them is on a node.
+type group struct {
+	units []*unit // by index, wherever they are
+	// here are those placed, by node and by index; nil if there are few units, of
+	// which each is looked at.
+	here map[*node][]*unit
+}
+
+// close is called when all units of a group are known, and none of them is placed.
+func (g *group) close(few int) {
+	if len(g.units) > few {
+		g.here = map[*node][]*unit{}
+	}
+}
+
+// on returns those of the units that are on a node, by index.
+func (g *group) on(n *node) iter.Seq[*unit] {
+	return func(yield func(*unit) bool) {
+		if g.here != nil {
+			for _, u := range g.here[n] {
+				if !yield(u) {
+					return
+				}
+			}
+			return
+		}
+		for _, u := range g.units {
+			if u.on(n) && !yield(u) {
+				return
 			}
 		}
 	}
 }
 
-// nodes returns the nodes with a unit that a glob means, in no order.
-func (g *globs) nodes(number int) []*node { return slices.Collect(maps.Keys(g.list[number].here)) }
-
-// other returns the first unit, by name, that a glob means on a node, and that
-// is not u; nil if there is none.
-func (g *globs) other(number int, n *node, u *unit) *unit {
-	return other(g.list[number].here[n], u)
-}
-
-// other returns the first of some units that is not u, nil if there is none.
-func other(units []*unit, u *unit) *unit {
-	for _, there := range units {
+// other returns the first of the units on a node that is not u, nil if there is
+// none.
+func (g *group) other(n *node, u *unit) *unit {
+	for there := range g.on(n) {
 		if there != u {
 			return there
 		}
@@ -91,48 +121,42 @@ func other(units []*unit, u *unit) *unit {
 	return nil
 }
 
-func (g *globs) put(u *unit, n *node) {
-	for _, number := range u.met {
-		insert(g.list[number].here, u, n)
+// nodes returns the nodes that any of the units is on, each once, in no order.
+func (g *group) nodes() []*node {
+	if g.here != nil {
+		return slices.Collect(maps.Keys(g.here))
+	}
+	var all []*node
+	for _, u := range g.units {
+		all = append(all, u.at...)
+	}
+	slices.SortFunc(all, byIndex)
+	return slices.Compact(all)
+}
+
+// put notes that one of the units came to a node.
+func (g *group) put(u *unit, n *node) {
+	if g.here == nil {
+		return
+	}
+	there := g.here[n]
+	if len(there) == 0 {
+		at, _ := find(g.units, u) // mostly it stays alone: nothing is allocated
+		g.here[n] = g.units[at : at+1 : at+1]
+	} else if at, found := find(there, u); !found {
+		g.here[n] = slices.Insert(there, at, u)
 	}
 }
 
-func (g *globs) take(u *unit, n *node) {
-	for _, number := range u.met {
-		remove(g.list[number].here, u, n)
-	}
-}
-
-// relation is a demand that units make of others by globs, and that binds both:
-// Conflicts, Replaces. For each glob it knows who made it.
-type relation struct {
-	namers [][]*unit           // by number of the glob, by index
-	here   []map[*node][]*unit // those placed
-}
-
-func newRelation(globs int) *relation {
-	return &relation{make([][]*unit, globs), make([]map[*node][]*unit, globs)}
-}
-
-// names notes that a unit made a demand.
-func (r *relation) names(u *unit, numbers []int) {
-	for _, number := range numbers {
-		r.namers[number] = append(r.namers[number], u)
-		if r.here[number] == nil {
-			r.here[number] = map[*node][]*unit{}
-		}
-	}
-}
-
-func (r *relation) put(u *unit, numbers []int, n *node) {
-	for _, number := range numbers {
-		insert(r.here[number], u, n)
-	}
-}
-
-func (r *relation) take(u *unit, numbers []int, n *node) {
-	for _, number := range numbers {
-		remove(r.here[number], u, n)
+// take notes that one of the units left a node.
+func (g *group) take(u *unit, n *node) {
+	there := g.here[n]
+	at, found := find(there, u)
+	switch {
+	case found && len(there) == 1:
+		delete(g.here, n)
+	case found:
+		g.here[n] = slices.Delete(there, at, at+1)
 	}
 }
 
@@ -140,21 +164,15 @@ func find(there []*unit, u *unit) (int, bool) {
 	return slices.BinarySearchFunc(there, u, func(a, b *unit) int { return cmp.Compare(a.index, b.index) })
 }
 
-func insert(by map[*node][]*unit, u *unit, n *node) {
-	there := by[n]
-	if len(there) == 0 {
-		by[n] = u.alone[:]
-	} else if at, found := find(there, u); !found {
-		by[n] = slices.Insert(there, at, u)
+// groups calls do with each group that a unit is in.
+func (u *unit) groups(do func(*group, *unit, *node), n *node) {
+	for _, glob := range u.met {
+		do(&glob.means, u, n)
 	}
-}
-
-func remove(by map[*node][]*unit, u *unit, n *node) {
-	at, found := find(by[n], u)
-	switch {
-	case found && len(by[n]) == 1:
-		delete(by, n)
-	case found:
-		by[n] = slices.Delete(by[n], at, at+1)
+	for _, glob := range u.conflicts {
+		do(&glob.conflicting, u, n)
+	}
+	for _, glob := range u.replaces {
+		do(&glob.replacing, u, n)
 	}
 }

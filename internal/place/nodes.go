@@ -10,8 +10,9 @@ import (
 // node is a candidate.
 type node struct {
 	stock
-	index  int // by ID
-	turn   int // among those that are equal in all else
+	index  int  // by ID
+	turn   int  // among those that are equal in all else
+	gone   bool // ordinary units have to leave it
 	id     cluster.NodeID
 	name   string
 	state  *cluster.NodeState
@@ -28,8 +29,7 @@ type stock struct {
 	load         int           // units placed on it, global ones included
 }
 
-// gone reports whether ordinary units have to leave the node.
-func (n *node) gone() bool { return n.health == cluster.Lost || n.health == cluster.Dead }
+func byIndex(a, b *node) int { return cmp.Compare(a.index, b.index) }
 
 // label returns the value of a label, and whether the node has it.
 func (n *node) label(key string) (value string, there bool) { return n.state.Label(key) }
@@ -48,6 +48,7 @@ func (p *pass) addNodes(states []cluster.NodeState) {
 			id: s.Node.ID, name: name, state: s, health: p.in.Health[s.Node.ID],
 			stock: stock{milli: int64(s.Report.CPUs) * 1000, bytes: s.Report.Memory},
 		}
+		slab[i].gone = slab[i].health.Away()
 		p.nodes[i] = &slab[i]
 		p.byID[s.Node.ID] = &slab[i]
 	}

@@ -21,13 +21,13 @@ func (p *pass) arrange() {
 		first = slices.Clone(p.units)
 		slices.SortStableFunc(first, func(a, b *unit) int { return cmp.Compare(b.spec.Priority, a.spec.Priority) })
 	}
-	w := walk{p: p, marks: make([]mark, len(p.units)), globDone: make([]bool, len(p.globs.list))}
+	w := walk{p: p, marks: make([]mark, len(p.units))}
 	p.order = make([]*unit, 0, len(p.units))
 	for _, u := range first {
 		w.visit(u, "")
 	}
 	for i, u := range p.order {
-		u.rank = i
+		u.rank = int32(i)
 	}
 }
 
@@ -48,10 +48,9 @@ type step struct {
 
 // walk visits units depth first, those that a unit looks to before itself.
 type walk struct {
-	p        *pass
-	marks    []mark
-	path     []step
-	globDone []bool // all units that the glob means were visited
+	p     *pass
+	marks []mark
+	path  []step
 }
 
 func (w *walk) visit(u *unit, via string) {
@@ -70,11 +69,11 @@ func (w *walk) visit(u *unit, via string) {
 			w.visit(peer, "MachineOf")
 		}
 	}
-	for _, number := range u.near {
-		w.near(u, number)
+	for _, glob := range u.near {
+		w.near(u, glob)
 	}
-	for _, number := range u.met {
-		for _, replacer := range w.p.replace.namers[number] {
+	for _, glob := range u.met {
+		for _, replacer := range glob.replacing.units {
 			if replacer != u && !letBe(replacer, u) {
 				w.visit(replacer, "Replaces")
 			}
@@ -86,12 +85,12 @@ func (w *walk) visit(u *unit, via string) {
 }
 
 // near visits all units that a glob of Near means.
-func (w *walk) near(u *unit, number int) {
-	if w.globDone[number] {
+func (w *walk) near(u *unit, glob *glob) {
+	if glob.visited {
 		return
 	}
 	whole := true
-	for _, m := range w.p.globs.list[number].members {
+	for _, m := range glob.means.units {
 		if m == u {
 			whole = false
 			continue
@@ -99,7 +98,7 @@ func (w *walk) near(u *unit, number int) {
 		w.visit(m, "Near")
 		whole = whole && w.marks[m.index] == done
 	}
-	w.globDone[number] = whole
+	glob.visited = whole
 }
 
 // closeCircle tells units that look to each other in a circle; u is met again.
@@ -120,7 +119,8 @@ func (w *walk) closeCircle(u *unit, via string) {
 	text := strings.Join(kinds, " and ") + verb + " round in a circle: " + strings.Join(append(names, string(u.Name)), " -> ")
 	for _, s := range circle {
 		if s.u.obstacle == "" {
-			s.u.obstacle, s.u.circular = text, true
+			note := s.u.jot()
+			note.obstacle, note.circular = text, true
 		}
 	}
 }
@@ -170,8 +170,8 @@ type tarjan struct {
 func (t *tarjan) connect(u *unit) {
 	t.index[u], t.low[u] = len(t.index), len(t.index)
 	t.stack, t.on[u] = append(t.stack, u), true
-	for _, number := range u.replaces {
-		for _, v := range t.p.globs.list[number].members {
+	for _, glob := range u.replaces {
+		for _, v := range glob.means.units {
 			if v == u || len(v.replaces) == 0 {
 				continue // one that replaces nobody is part of no circle
 			}
@@ -193,7 +193,7 @@ func (t *tarjan) connect(u *unit) {
 	for _, member := range t.stack[at:] {
 		t.on[member] = false
 		if len(t.stack)-at > 1 {
-			member.circle = t.found
+			member.jot().circle = t.found
 		}
 	}
 	t.stack = t.stack[:at]

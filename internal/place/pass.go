@@ -11,33 +11,54 @@ import (
 // pass is the working memory of one plan: the nodes and units as they are
 // placed so far, and the indexes over them.
 type pass struct {
-	in       Input
-	stored   []cluster.Unit // by name, inactive ones too
-	nodes    []*node        // by ID
-	units    []*unit        // by name; those that are not inactive
-	found    int            // what seek found last
-	order    []*unit        // in which they are placed
-	byID     map[cluster.NodeID]*node
-	deletes  []Deletion
-	failed   []*unit // that may be tried again
-	filters  filters
-	classes  map[string]*class
-	globs    *globs
-	conflict *relation
-	replace  *relation
-	axes     map[string]*axis
-	spreads  map[spreadKey]*spread
-	moved    []*node // each node that a unit came to or left, in turn; see shelf
-	freed    bool    // a unit has left a node since all had their turn
-	few      int     // see fewNodes
-	// weakest is the lowest priority of the units that ask for CPU or memory.
-	weakest int
+	in      Input
+	stored  []cluster.Unit // by name, inactive ones too
+	nodes   []*node        // by ID
+	units   []*unit        // by name; those that are not inactive
+	found   int            // what seek found last
+	order   []*unit        // in which they are placed
+	byID    map[cluster.NodeID]*node
+	deletes []Deletion
+	failed  []*unit // that may be tried again
+	filters filters
+	classes map[string]*class
+	asked   struct { // the class that was asked for last
+		spec  *Spec
+		class *class
+	}
+	globs   globs
+	axes    map[string]*axis
+	spreads map[spreadKey]*spread
+	shelved bool    // there is a shelf
+	moved   []*node // each node that a unit came to or left since, in turn
+	freed   bool    // a unit has left a node since all had their turn
+	// stirred is set once, after keep, a unit has left a node, or come to one where
+	// it replaces others.
+	stirred bool
+	how     shortcuts
+	// weakest and strongest are the lowest and the highest priority of the units
+	// that ask for CPU or memory. If they are the same, nobody makes room.
+	weakest, strongest int
 }
 
-func newPass(in Input) *pass {
+// shortcuts make a plan fast, and do not change it.
+type shortcuts struct {
+	// fewNodes is how many nodes are looked at one by one. Of more, the best is
+	// found on a shelf.
+	fewNodes int
+	// fewUnits is how many units of a group are looked at one by one. Of more, those
+	// on each node are remembered.
+	fewUnits int
+	// allTurns gives a unit its turn even if that can change nothing.
+	allTurns bool
+}
+
+func newPass(in Input) *pass { return newPassBy(shortcuts{fewNodes: 32, fewUnits: 16}, in) }
+
+func newPassBy(how shortcuts, in Input) *pass {
 	p := &pass{
-		in: in, few: fewNodes, filters: newFilters(), classes: map[string]*class{},
-		axes: map[string]*axis{}, spreads: map[spreadKey]*spread{},
+		in: in, how: how, filters: newFilters(), classes: map[string]*class{},
+		axes: map[string]*axis{}, spreads: map[spreadKey]*spread{}, globs: globs{byText: map[string]*glob{}},
 	}
 	p.addNodes(in.State.Nodes)
 	p.addUnits()
@@ -49,48 +70,72 @@ func newPass(in Input) *pass {
 
 // relate builds the indexes over what units demand of each other.
 func (p *pass) relate() {
-	p.globs = newGlobs()
+	var last *unit // that demanded anything
 	for _, u := range p.units {
 		if u.asks() {
-			p.weakest = min(p.weakest, u.spec.Priority)
+			p.weakest, p.strongest = min(p.weakest, u.spec.Priority), max(p.strongest, u.spec.Priority)
 		}
-		if s := u.spec; len(s.MachineOf)+len(s.Conflicts)+len(s.Replaces)+len(s.Away)+len(s.Near)+len(s.Spread) > 0 {
+		for _, name := range u.spec.MachineOf {
+			u.peers = append(u.peers, p.find(name))
+		}
+		if !u.demanding() {
+			continue
+		}
+		if last != nil && demandAlike(u, last) {
+			u.demands = last.demands
+		} else {
 			u.demands = p.demandsOf(u)
+		}
+		last = u
+		for _, glob := range u.conflicts {
+			glob.conflicting.units = append(glob.conflicting.units, u)
+		}
+		for _, glob := range u.replaces {
+			glob.replacing.units = append(glob.replacing.units, u)
 		}
 	}
 	p.findMet()
-	p.conflict, p.replace = newRelation(len(p.globs.list)), newRelation(len(p.globs.list))
-	for _, u := range p.units {
-		p.conflict.names(u, u.conflicts)
-		p.replace.names(u, u.replaces)
+}
+
+// demanding reports whether a unit asks anything of others by globs or labels.
+func (u *unit) demanding() bool {
+	s := u.spec
+	return len(s.Conflicts)+len(s.Replaces)+len(s.Away)+len(s.Near)+len(s.Spread) > 0
+}
+
+// demandAlike reports whether two units ask the same of others, as instances of
+// a template do. Those of different templates are not spread together.
+func demandAlike(a, b *unit) bool {
+	s, t := a.spec, b.spec
+	if len(s.Spread) > 0 && !a.Name.Sibling(b.Name) {
+		return false
 	}
+	return s == t || slices.Equal(s.Conflicts, t.Conflicts) && slices.Equal(s.Replaces, t.Replaces) &&
+		slices.Equal(s.Away, t.Away) && slices.Equal(s.Near, t.Near) && slices.Equal(s.Spread, t.Spread)
 }
 
 // demandsOf finds out what a unit asks of others.
 func (p *pass) demandsOf(u *unit) *demands {
 	s := u.spec
 	d := &demands{}
-	for _, name := range s.MachineOf {
-		d.peers = append(d.peers, p.find(name))
-	}
 	for _, text := range s.Conflicts {
-		d.conflicts = append(d.conflicts, p.globs.number(text))
+		d.conflicts = append(d.conflicts, p.globs.of(text))
 	}
 	for _, text := range s.Replaces {
-		d.replaces = append(d.replaces, p.globs.number(text))
+		d.replaces = append(d.replaces, p.globs.of(text))
 	}
 	for _, away := range s.Away {
-		if number := p.globs.number(away.Glob); away.Soft {
-			d.wantAway = append(d.wantAway, number)
+		if glob := p.globs.of(away.Glob); away.Soft {
+			d.wantAway = append(d.wantAway, glob)
 		} else {
-			d.conflicts = append(d.conflicts, number)
+			d.conflicts = append(d.conflicts, glob)
 		}
 	}
 	for _, near := range s.Near {
-		if number := p.globs.number(near.Glob); near.Soft {
-			d.wantNear = append(d.wantNear, number)
+		if glob := p.globs.of(near.Glob); near.Soft {
+			d.wantNear = append(d.wantNear, glob)
 		} else {
-			d.near = append(d.near, number)
+			d.near = append(d.near, glob)
 		}
 	}
 	for _, domain := range s.Spread {
@@ -107,25 +152,21 @@ func (p *pass) put(u *unit, n *node) {
 		at--
 	}
 	u.at = slices.Insert(u.at, at, n)
+	p.stirred = p.stirred || len(u.replaces) > 0
 	p.count(u, n, 1)
-	if u.asks() {
+	if p.strongest > p.weakest && u.asks() {
 		n.asking = append(n.asking, u)
 	}
-	p.globs.put(u, n)
-	p.conflict.put(u, u.conflicts, n)
-	p.replace.put(u, u.replaces, n)
+	u.groups((*group).put, n)
 }
 
 // take removes a unit from a node.
 func (p *pass) take(u *unit, n *node) {
 	u.at = slices.DeleteFunc(u.at, func(have *node) bool { return have == n })
+	u.settled, p.stirred = false, true
 	p.count(u, n, -1)
-	if u.asks() {
-		n.asking = slices.DeleteFunc(n.asking, func(have *unit) bool { return have == u })
-	}
-	p.globs.take(u, n)
-	p.conflict.take(u, u.conflicts, n)
-	p.replace.take(u, u.replaces, n)
+	n.asking = slices.DeleteFunc(n.asking, func(have *unit) bool { return have == u })
+	u.groups((*group).take, n)
 }
 
 // count notes that a unit came to a node, or left it.
@@ -136,7 +177,9 @@ func (p *pass) count(u *unit, n *node, by int) {
 	for _, s := range u.spreads {
 		s.count(n, by)
 	}
-	p.moved = append(p.moved, n)
+	if p.shelved {
+		p.moved = append(p.moved, n)
+	}
 }
 
 // waitsFor says which of the units that must be on the same node is not
@@ -153,9 +196,8 @@ func (p *pass) waitsFor(u *unit) string {
 			return fmt.Sprintf("MachineOf=%s: that unit is pending itself", name)
 		}
 	}
-	for _, number := range u.near {
-		near := p.globs.list[number]
-		if !slices.ContainsFunc(near.members, func(m *unit) bool { return m != u && len(m.at) > 0 }) {
+	for _, near := range u.near {
+		if !slices.ContainsFunc(near.means.units, func(m *unit) bool { return m != u && len(m.at) > 0 }) {
 			return fmt.Sprintf("Near=%s: no such unit is placed", near.text)
 		}
 	}

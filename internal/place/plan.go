@@ -1,6 +1,7 @@
 package place
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -43,11 +44,14 @@ func (p *pass) run() {
 	for _, u := range p.order {
 		p.keep(u)
 	}
+	p.stirred = false
 	// Somebody may leave what another, whose turn was before, would have liked.
 	for range roundsMax {
 		p.freed = false
 		for _, u := range p.order {
-			p.settle(u)
+			if !u.settled || p.stirred || p.how.allTurns {
+				p.settle(u)
+			}
 		}
 		if !p.freed {
 			return
@@ -68,25 +72,35 @@ func (p *pass) keep(u *unit) {
 	for _, id := range u.old.Nodes {
 		n, found := p.byID[id]
 		if !found {
-			u.left = append(u.left, fmt.Sprintf("%s, which was removed from the cluster", id.Short()))
+			u.jot().left = append(u.left, fmt.Sprintf("%s, which was removed from the cluster", id.Short()))
 			continue
 		}
 		if !u.spec.Global && len(u.at) == 1 {
-			u.left = append(u.left, n.name+": it is no longer a global unit")
+			u.jot().left = append(u.left, n.name+": it is no longer a global unit")
 			continue
 		}
 		if p.again(u) {
 			p.giveUp(u, n)
 			continue
 		}
-		if !u.easy() {
-			if why := p.why(p.filters.staying, u, n); why != "" {
-				u.left = append(u.left, fmt.Sprintf("%s, which %s", n.name, why))
-				continue
-			}
+		if why := p.drives(u, n); why != "" {
+			u.jot().left = append(u.left, fmt.Sprintf("%s, which %s", n.name, why))
+			continue
 		}
 		p.put(u, n)
+		u.settled = !u.spec.Global && !n.gone
 	}
+}
+
+// drives says what drives a unit off a node that it is on, or "".
+func (p *pass) drives(u *unit, n *node) string {
+	switch {
+	case u.easy():
+		return ""
+	case p.classOf(u).tierOf[n.index] != nil: // which no static filter rejects
+		return p.why(p.filters.remaining, u, n)
+	}
+	return p.why(p.filters.staying, u, n)
 }
 
 // settle finds a place for what keep has not placed, or what has to leave since.
@@ -101,7 +115,7 @@ func (p *pass) settle(u *unit) {
 		p.spread(u)
 	case len(u.at) == 0:
 		p.place(u)
-	case u.at[0].gone():
+	case u.at[0].gone:
 		p.rescue(u)
 	}
 }
@@ -114,7 +128,7 @@ func (p *pass) follow(u *unit) {
 		if why := p.why(p.filters.following, u, n); why != "" {
 			p.take(u, n)
 			p.freed = true
-			u.left = append(u.left, fmt.Sprintf("%s, which %s", n.name, why))
+			u.jot().left = append(u.left, fmt.Sprintf("%s, which %s", n.name, why))
 		}
 	}
 }
@@ -175,7 +189,7 @@ func (p *pass) seat(u *unit) (n *node, why string) {
 
 // change compares where a unit is to be with the record of where it is.
 func (p *pass) change(u *unit) (Change, bool) {
-	was, reason, retry := u.record, p.reason(u), p.retry(u)
+	was, reason, retry := cmp.Or(u.old, u.former), p.reason(u), p.retry(u)
 	stays := u.stays()
 	if stays && was.Global == u.spec.Global && was.Reason == reason && was.Retry.Equal(retry) {
 		return Change{}, false
@@ -218,7 +232,7 @@ func (p *pass) reason(u *unit) string {
 		return u.reason
 	case u.waits():
 		return waiting(u, u.at[0])
-	case u.at[0].gone() && !u.broken:
+	case u.at[0].gone && !u.broken:
 		return fmt.Sprintf("%s%s, which is %s: %s", stays, u.at[0].name, u.at[0].health, p.rejections(u))
 	case u.stays() && !u.stale():
 		return u.old.Reason

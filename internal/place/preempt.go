@@ -52,7 +52,7 @@ func (p *pass) evict(leaving []*unit, n *node, u *unit) {
 	for _, v := range leaving {
 		p.freed = true
 		p.take(v, n)
-		v.left = append(v.left, fmt.Sprintf("%s, where %s of priority %d needs the room", n.name, u.Name, u.spec.Priority))
+		v.jot().left = append(v.left, fmt.Sprintf("%s, where %s of priority %d needs the room", n.name, u.Name, u.spec.Priority))
 	}
 }
 

@@ -50,13 +50,13 @@ func (p *pass) rate(u *unit, n *node, preferred int) rating {
 // wish returns how many of the globs that a unit wants near mean a unit on a
 // node, less those that it wants away.
 func (p *pass) wish(u *unit, n *node) (count int) {
-	for _, number := range u.wantNear {
-		if p.globs.other(number, n, u) != nil {
+	for _, glob := range u.wantNear {
+		if glob.means.other(n, u) != nil {
 			count++
 		}
 	}
-	for _, number := range u.wantAway {
-		if p.globs.other(number, n, u) != nil {
+	for _, glob := range u.wantAway {
+		if glob.means.other(n, u) != nil {
 			count--
 		}
 	}

@@ -42,7 +42,7 @@ func (p *pass) findFailures() {
 			continue
 		}
 		if u.mayRetry(s) {
-			u.failed = s
+			u.jot().failed = s
 			p.failed = append(p.failed, u)
 		}
 	}
@@ -65,10 +65,11 @@ func (p *pass) again(u *unit) bool {
 // giveUp takes a unit that is tried again off its node. Others that may take it
 // come first, and of those where it failed the one where that is longest ago.
 func (p *pass) giveUp(u *unit, n *node) {
-	u.tried = n
-	u.avoid = p.failedNodes(u)
-	slices.Reverse(u.avoid)
-	u.left = append(u.left, fmt.Sprintf("%s, where it failed (%s)", n.name, u.failed.Failure()))
+	note := u.jot()
+	note.tried = n
+	note.avoid = p.failedNodes(u)
+	slices.Reverse(note.avoid)
+	note.left = append(note.left, fmt.Sprintf("%s, where it failed (%s)", n.name, u.failed.Failure()))
 }
 
 // avoids reports whether the unit failed on a node not long ago.

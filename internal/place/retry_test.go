@@ -67,6 +67,17 @@ func TestRetry(t *testing.T) {
 				web.service [a]: tried again after it failed (exit code 3) on a: the only node that fits
 			run web.service`,
 	}, {
+		name: "no node has said what it has, and the unit stays where it is",
+		world: `node a
+			node b
+			node c
+			unit web.service restarts cpu=0.5 on=a`,
+		story: `
+			fail web.service 3
+				web.service [a]: failed on a (exit code 3); the cluster tries it again, elsewhere if it can
+			+10s
+				web.service [a]: tried again after it failed (exit code 3) on a: the only node that fits`,
+	}, {
 		name: "what has run well for a while begins anew",
 		world: `node a
 			unit web.service restarts on=a`,
@@ -175,6 +186,7 @@ func TestRetry(t *testing.T) {
 					want, steps = append(want, steps[0]), steps[1:]
 				}
 				happen(t, &in, step)
+				sameOnShelves(t, in)
 				plan := place.Plan(in)
 				if diff := cmp.Diff(want, lines(picture(plan))); diff != "" {
 					t.Fatalf("plan after %q (-want +got):\n%s", step, diff)

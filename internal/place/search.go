@@ -2,6 +2,7 @@ package place
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 )
 
@@ -14,10 +15,6 @@ type search struct {
 	top   rating
 	fit   int // how many may take it; -1 if not all were looked at
 }
-
-// fewNodes is how many nodes are looked at one by one. Of more, the best is
-// found on a shelf.
-const fewNodes = 32
 
 // best returns the best of the nodes that may take the unit, and why it is.
 // One that failed goes where it failed before only if no other node is left.
@@ -40,7 +37,7 @@ func (s *search) run() {
 	switch {
 	case bound:
 		s.each(some)
-	case s.class.fit <= s.p.few:
+	case s.class.fit <= s.p.how.fewNodes:
 		for _, t := range s.class.tiers {
 			if s.each(t.nodes); s.best != nil {
 				break
@@ -60,7 +57,7 @@ func (s *search) beside() (nodes []*node, bound bool) {
 	case len(s.u.peers) > 0:
 		return s.u.peers[0].at, true
 	case len(s.u.near) > 0:
-		return s.p.globs.nodes(s.u.near[0]), true
+		return s.u.near[0].means.nodes(), true
 	}
 	return nil, false
 }
@@ -91,11 +88,13 @@ func (s *search) offer(n *node, r rating) {
 }
 
 // shelves looks at the nodes of the class by what they have in common; but one
-// by one at those with units that the unit would be near, or away from.
+// by one at those where the unit was, and at those with units that it would be
+// near, or away from.
 func (s *search) shelves() {
-	for _, wanted := range [][]int{s.u.wantNear, s.u.wantAway} {
-		for _, number := range wanted {
-			s.each(s.p.globs.nodes(number))
+	s.each(s.p.hadBy(s.u))
+	for _, wanted := range [][]*glob{s.u.wantNear, s.u.wantAway} {
+		for _, glob := range wanted {
+			s.each(glob.means.nodes())
 		}
 	}
 	if s.fit = -1; s.u.free() {
@@ -114,11 +113,15 @@ func (s *search) browse(t *tier) {
 	wishes := s.u.wishes()
 	for _, c := range s.p.shelf(t, s.u.axes).cells {
 		for _, b := range c.bins {
-			r := s.p.rate(s.u, b.nodes[0], t.weight)
-			if s.best != nil && !r.better(s.top) || !s.p.first(s.p.filters.pooled, s.u, b.nodes[0]).ok {
+			at := slices.IndexFunc(b.nodes, func(n *node) bool { return !s.u.had(n) })
+			if at < 0 {
 				continue
 			}
-			for _, n := range b.nodes {
+			r := s.p.rate(s.u, b.nodes[at], t.weight)
+			if s.best != nil && !r.better(s.top) || !s.p.first(s.p.filters.pooled, s.u, b.nodes[at]).ok {
+				continue
+			}
+			for _, n := range b.nodes[at:] {
 				if s.may(n, s.p.filters.single) && (!wishes || s.p.wish(s.u, n) == 0) {
 					r.turn = n.turn
 					s.offer(n, r)
@@ -150,7 +153,7 @@ func (s *search) why() string {
 		which += " and are preferred"
 	}
 	count := "the"
-	if s.fit >= 0 && !preferring || s.class.fit <= s.p.few {
+	if s.fit >= 0 && !preferring || s.class.fit <= s.p.how.fewNodes {
 		count = strconv.Itoa(s.fit)
 	}
 	return fmt.Sprintf("%s of %s %s (%d units)", quality, count, which, s.best.load)

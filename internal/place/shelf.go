@@ -38,7 +38,7 @@ type bin struct {
 func (p *pass) shelf(t *tier, axes []*axis) *shelf {
 	at := slices.IndexFunc(t.shelves, func(s *shelf) bool { return slices.Equal(s.axes, axes) })
 	if at < 0 {
-		at = len(t.shelves)
+		at, p.shelved = len(t.shelves), true
 		t.shelves = append(t.shelves, newShelf(t.nodes, axes, len(p.nodes)))
 		t.shelves[at].seen = len(p.moved)
 	}

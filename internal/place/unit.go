@@ -8,30 +8,37 @@ import (
 	"argosy/internal/cluster"
 )
 
-// unit is a unit that wants a place.
+// unit is a unit that wants a place. There are many of them, and a plan looks at
+// each several times: what is said of few is noted apart.
 type unit struct {
 	*cluster.Unit
 	*demands
-	index  int // by name
-	rank   int // in the order of placing
-	spec   *Spec
-	broken bool // its constraints cannot be read
-	class  *class
-	record *cluster.Placement // as stored
-	old    *cluster.Placement // the record, if it is of this very unit
-	at     []*node            // by ID
-	met    []int              // globs of any unit that mean this one
-	alone  [1]*unit           // itself: the list of those on a node that are of a kind is mostly this
-	// circle is the number of the circle of units that replace each other which
-	// it is part of, 0 if of none.
-	circle int
+	*note
+	spec    *Spec
+	at      []*node // by ID
+	index   int32   // by name
+	rank    int32   // in the order of placing
+	broken  bool    // its constraints cannot be read
+	settled bool    // its turn changes nothing unless p.stirred
+	class   *class
+	old     *cluster.Placement // the record of where this very unit is
+	met     []*glob            // globs of any unit that mean this one
+	peers   []*unit            // of MachineOf; nil where there is no such unit
+	reason  string             // why it was put where it is, in this pass
+}
 
-	left   []string // which nodes it had to leave, and why
-	reason string   // why it was put where it is, in this pass
+// note is what is said of few units. All others share one that is blank; see jot.
+type note struct {
+	shared bool
+	former *cluster.Placement // the record of a unit of this name that was destroyed
+	left   []string           // which nodes it had to leave, and why
 	// obstacle is why it cannot be placed on any node whatever, circular whether
 	// that is a circle of units.
 	obstacle string
 	circular bool
+	// circle is the number of the circle of units that replace each other which
+	// it is part of, 0 if of none.
+	circle int
 	// A unit that failed after its own Restart= was spent: what its node says,
 	// which nodes are avoided, and the node that it leaves in this pass.
 	failed *cluster.Status
@@ -39,20 +46,46 @@ type unit struct {
 	tried  *node
 }
 
-// demands are what a unit asks of others, as numbers of globs. Units that ask
-// nothing of others, which most are, share one.
+// jot returns the note of this unit alone, to write on.
+func (u *unit) jot() *note {
+	if u.shared {
+		u.note = &note{}
+	}
+	return u.note
+}
+
+// demands are what a unit asks of others. The instances of a template share
+// them, and so do all units that ask nothing, which most do.
 type demands struct {
-	peers                                         []*unit // of MachineOf; nil where there is no such unit
-	conflicts, replaces, near, wantNear, wantAway []int
+	conflicts, replaces, near, wantNear, wantAway []*glob
 	axes                                          []*axis   // the labels of Spread
 	spreads                                       []*spread // the units that are counted together, on each axis
 }
 
-func (u *unit) on(n *node) bool { return slices.Contains(u.at, n) }
+func (u *unit) on(n *node) bool {
+	if len(u.at) <= 1 {
+		return len(u.at) == 1 && u.at[0] == n
+	}
+	_, found := slices.BinarySearchFunc(u.at, n, byIndex)
+	return found
+}
 
 // had reports whether the unit is on the node by its record.
 func (u *unit) had(n *node) bool {
 	return u.old != nil && u.old.Global == u.spec.Global && u.old.On(n.id)
+}
+
+// hadBy returns the nodes that a unit is on by its record.
+func (p *pass) hadBy(u *unit) (nodes []*node) {
+	if u.old == nil || u.old.Global != u.spec.Global {
+		return nil
+	}
+	for _, id := range u.old.Nodes {
+		if n := p.byID[id]; n != nil {
+			nodes = append(nodes, n)
+		}
+	}
+	return nodes
 }
 
 // asks reports whether the unit is to be promised anything.
@@ -96,7 +129,7 @@ func (p *pass) addUnits() {
 	p.units = make([]*unit, 0, len(p.stored))
 	slab := make([]unit, len(p.stored))
 	places := make([]*node, len(p.stored)) // most units have one
-	none := &demands{}
+	none, blank := &demands{}, &note{shared: true}
 	for i := range p.stored {
 		stored := &p.stored[i]
 		for len(records) > 0 && records[0].Unit < stored.Name {
@@ -114,10 +147,11 @@ func (p *pass) addUnits() {
 			continue
 		}
 		u := &slab[i]
-		u.Unit, u.demands, u.index, u.at = stored, none, len(p.units), places[i:i:i+1]
-		u.alone[0] = u
-		if u.record = record; record != nil && record.UID == u.UID {
+		u.Unit, u.demands, u.note, u.index, u.at = stored, none, blank, int32(len(p.units)), places[i:i:i+1]
+		if record != nil && record.UID == u.UID {
 			u.old = record
+		} else if record != nil {
+			u.jot().former = record
 		}
 		p.constrain(u)
 		p.units = append(p.units, u)
@@ -187,12 +221,12 @@ func (p *pass) knows(name cluster.UnitName) bool {
 func (p *pass) constrain(u *unit) {
 	spec, err := p.in.Specs(*u.Unit)
 	if err != nil {
-		u.broken, u.obstacle = true, err.Error()
+		u.broken, u.jot().obstacle = true, err.Error()
 		u.spec = &Spec{Global: u.old != nil && u.old.Global}
 		return
 	}
 	if u.Name.IsTemplate() {
-		u.obstacle = "a template is not placed itself; start an instance of it"
+		u.jot().obstacle = "a template is not placed itself; start an instance of it"
 	}
 	u.spec = spec
 }

@@ -90,6 +90,16 @@ func TestWishes(t *testing.T) {
 		want: `tiny.service [b]: moved from a, where web.service of priority 9 needs the room, to b: the only node that fits
 			web.service [a]: placed on a: 1 of lower priority made room`,
 	}, {
+		name: "priority: who has to be beside one that is pushed off goes with it",
+		world: `node a cpus=2 name=a
+			node b cpus=2
+			unit db.service cpu=1 on=a
+			unit kick.service of=db.service on=a
+			unit web.service cpu=2 priority=9 require=name=a`,
+		want: `db.service [b]: moved from a, where web.service of priority 9 needs the room, to b: the only node that fits
+			kick.service [b]: moved from a, which does not have db.service, to b: the only node that fits
+			web.service [a]: placed on a: 1 of lower priority made room`,
+	}, {
 		name: "priority: a global unit has room made on every node where that helps",
 		world: `node a cpus=1
 			node b cpus=1

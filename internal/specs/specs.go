@@ -3,6 +3,8 @@
 package specs
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"sync"
 
 	"argosy/internal/cluster"
@@ -15,6 +17,9 @@ type Cache struct {
 	mu    sync.Mutex
 	known map[cluster.UnitName]*entry
 	last  *entry // that was asked for
+	// equal are the specs by what they say: units that ask for the same, which
+	// most do, share one.
+	equal map[[sha256.Size]byte]*place.Spec
 }
 
 type entry struct {
@@ -53,11 +58,24 @@ func (c *Cache) find(u *cluster.Unit) *entry {
 	}
 	spec, err := place.ParseSpec(*u)
 	if c.known == nil {
-		c.known = map[cluster.UnitName]*entry{}
+		c.known, c.equal = map[cluster.UnitName]*entry{}, map[[sha256.Size]byte]*place.Spec{}
+	}
+	if err == nil {
+		spec = c.share(spec)
 	}
 	e := &entry{name: u.Name, hash: u.Hash, spec: spec, err: err}
 	c.known[u.Name] = e
 	return e
+}
+
+// share returns the one of all equal specs that is kept.
+func (c *Cache) share(spec *place.Spec) *place.Spec {
+	key := sha256.Sum256(fmt.Appendf(nil, "%#v", *spec))
+	if have := c.equal[key]; have != nil {
+		return have
+	}
+	c.equal[key] = spec
+	return spec
 }
 
 // Prune forgets units that are gone, now and then; units is how many there are.
@@ -66,6 +84,7 @@ func (c *Cache) Prune(units int) {
 	defer c.mu.Unlock()
 	if len(c.known) > 2*units+100 {
 		clear(c.known)
+		clear(c.equal)
 		c.last = nil
 	}
 }

@@ -27,6 +27,18 @@ func TestATextIsReadOnce(t *testing.T) {
 	}
 }
 
+func TestUnitsThatAskForTheSameShareWhatWasRead(t *testing.T) {
+	var c specs.Cache
+	a, _ := c.Of(unit("a.service", "7"))
+	b, _ := c.Of(unit("b.service", "7"))
+	if a != b {
+		t.Error("equal demands are kept twice")
+	}
+	if other, _ := c.Of(unit("c.service", "8")); other == a || other.Priority != 8 || a.Priority != 7 {
+		t.Errorf("others are shared: %+v, %+v", a, other)
+	}
+}
+
 func TestWhatCannotBeReadIsRememberedToo(t *testing.T) {
 	var c specs.Cache
 	for range 2 {

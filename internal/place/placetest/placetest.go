@@ -46,11 +46,15 @@ func New(kind Kind, nodes, units int) place.Input {
 		in.Health[n.Node.ID] = cluster.Ready
 	}
 	for i := range units {
-		u := Unit(kind, i)
-		in.State.Units = append(in.State.Units, u)
-		_, _ = cache.Of(u)
+		in.State.Units = append(in.State.Units, Unit(kind, i))
 	}
 	slices.SortFunc(in.State.Units, func(a, b cluster.Unit) int { return cmp.Compare(a.Name, b.Name) })
+	for i := range in.State.Units {
+		u := &in.State.Units[i]
+		// They lie in memory as those that were read from a store, by name.
+		u.Name, u.Text = cluster.UnitName(strings.Clone(string(u.Name))), strings.Clone(u.Text)
+		_, _ = cache.Of(*u)
+	}
 	return in
 }
 
