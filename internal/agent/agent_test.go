@@ -284,14 +284,20 @@ func TestAFailureShowsTheLastTenLines(t *testing.T) {
 		if s.Active != "failed" || s.Result != "exit-code" || s.ExitCode != 1 || s.Problem == "" || s.UID != "u1" || s.Epoch != 1 {
 			t.Errorf("status %+v", s)
 		}
-		// Fifteen lines of its own, and two of systemd: the last ten, in order.
-		last := []string{"8", "9", "10", "11", "12", "13", "14", "15", "Started bad.service", "Main process exited, status=1"}
+		// Fifteen lines of its own, and three of systemd: the last ten, in order.
+		last := []string{
+			"9", "10", "11", "12", "13", "14", "15", "Started bad.service", "Main process exited, status=1",
+			"bad.service: Failed with result 'exit-code'.",
+		}
 		if !slices.Equal(s.Log, last) {
 			t.Errorf("log %q, want %q", s.Log, last)
 		}
 		m.pass(time.Hour)
 		if n := m.fake.Calls("start"); n != 1 {
 			t.Errorf("it was started %d times", n)
+		}
+		if n := m.fake.Calls("tail"); n != 1 {
+			t.Errorf("its lines end with systemd's verdict, and were read %d times", n)
 		}
 	})
 }

@@ -295,8 +295,9 @@ func (w *workers) stale(ctx context.Context, names []cluster.UnitName) (map[clus
 }
 
 // lastWords publishes the status of a failed unit with its last lines; until
-// they are there, nothing is said of the failure. They are fetched once more a
-// little later: the journal may be behind systemd.
+// they are there, nothing is said of the failure. If they do not end with
+// systemd's verdict, they are fetched once more a little later: the journal may be
+// behind systemd.
 func (w *workers) lastWords(status cluster.Status) {
 	name := status.Unit
 	reading, ok := w.failed[name]
@@ -313,7 +314,7 @@ func (w *workers) lastWords(status cluster.Status) {
 	w.spawn(func() {
 		lines, err := w.tail(ctx, name)
 		w.fetchedLog(status, lines)
-		if err == nil && loop.Sleep(ctx, logAgain) == nil {
+		if err == nil && !systemd.ToldAll(name, lines) && loop.Sleep(ctx, logAgain) == nil {
 			if lines, err = w.tail(ctx, name); err == nil {
 				w.c.a.statuses.addLog(status, lines)
 			}

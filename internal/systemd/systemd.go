@@ -98,6 +98,15 @@ type Journal interface {
 	Follow(ctx context.Context, name cluster.UnitName, view JournalView, line func(string) error) error
 }
 
+// ToldAll reports whether the last lines of a unit that failed end with systemd's
+// verdict on it ("web.service: Failed with result 'exit-code'.", and perhaps that
+// its start failed): what the unit itself wrote is before that.
+func ToldAll(name cluster.UnitName, lines []string) bool {
+	return slices.ContainsFunc(lines[max(0, len(lines)-2):], func(line string) bool {
+		return strings.HasPrefix(line, string(name)+": Failed with result '")
+	})
+}
+
 // JournalView says what of a unit's journal is wanted.
 type JournalView struct {
 	Lines  int    // of the past

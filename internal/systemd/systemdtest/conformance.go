@@ -52,6 +52,7 @@ func Run(t *testing.T, open func(t *testing.T) Node) {
 		{"giving up on a job leaves the job alone", testGiveUp},
 		{"changes name the unit that changed", testChanges},
 		{"the journal holds the lines of the unit", testJournal},
+		{"of a unit that fails systemd's verdict is told last", testVerdict},
 		{"the journal has journalctl's forms, and no others", testJournalForms},
 		{"names with every legal character work", testStrangeNames},
 	} {
@@ -395,6 +396,19 @@ func testJournal(t *testing.T, s *suite) {
 	lines, err := s.node.Journal.Tail(t.Context(), name, 1000)
 	if err != nil || !slices.Contains(lines, "hello from the unit") {
 		t.Errorf("tail: %q, %v", lines, err)
+	}
+}
+
+func testVerdict(t *testing.T, s *suite) {
+	const name = "argosytest-verdict.service"
+	s.write(name, "[Service]\nType=oneshot\nExecStartPre=/bin/echo my last words\nExecStart=/bin/false\n")
+	s.run(systemd.Start, name, "failed")
+	lines, err := s.node.Journal.Tail(t.Context(), name, 10)
+	if err != nil || !systemd.ToldAll(name, lines) || !slices.Contains(lines, "my last words") {
+		t.Errorf("tail: %q, %v", lines, err)
+	}
+	if before := lines[:slices.Index(lines, "my last words")+1]; systemd.ToldAll(name, before) {
+		t.Errorf("no verdict, and all is told: %q", before)
 	}
 }
 

@@ -318,6 +318,7 @@ func (f *Fake) exit(u *unit, status int) {
 // fail ends a unit badly, or starts it anew if it says so.
 func (f *Fake) fail(u *unit, result string) {
 	u.pid, u.result = 0, result
+	f.print(u.name, fmt.Sprintf("%s: Failed with result '%s'.", u.name, result))
 	if r := u.settings["Restart"]; (r == "always" || r == "on-failure") && result != "start-limit-hit" {
 		f.auto(u)
 		return
