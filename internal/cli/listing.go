@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -307,16 +308,19 @@ func (p *printer[T]) cells(rows []T) [][]string {
 // message to a line (JSON) or to a document (YAML).
 func (a *app) encode(output string, message any, stream bool) error {
 	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
+	var out io.Writer = &text
+	if output == outputJSON {
+		out = asked{a} // in one piece, once all is encoded
+	}
+	encoder := json.NewEncoder(out)
 	encoder.SetEscapeHTML(false)
 	if !stream && output == outputJSON {
 		encoder.SetIndent("", "  ")
 	}
-	if err := encoder.Encode(message); err != nil {
+	if err := encoder.Encode(message); err != nil && a.unwritten == nil {
 		return fmt.Errorf("encode: %w", err)
 	}
 	if output == outputJSON {
-		a.printf("%s", text.Bytes())
 		return nil
 	}
 	document, err := yaml.JSONToYAML(text.Bytes())
