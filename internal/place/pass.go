@@ -20,6 +20,7 @@ type pass struct {
 	byID    map[cluster.NodeID]*node
 	deletes []Deletion
 	failed  []*unit // that may be tried again
+	trials  []*unit // that were
 	filters filters
 	classes map[string]*class
 	asked   struct { // the class that was asked for last

@@ -79,7 +79,7 @@ func (p *pass) keep(u *unit) {
 			u.jot().left = append(u.left, n.name+": it is no longer a global unit")
 			continue
 		}
-		if p.again(u) {
+		if u.due {
 			p.giveUp(u, n)
 			continue
 		}

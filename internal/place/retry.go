@@ -1,6 +1,7 @@
 package place
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,6 +18,12 @@ const (
 	retryFirst = 10 * time.Second
 	retryMax   = 10 * time.Minute
 	retryCalm  = 10 * time.Minute
+	// At most retriesAtOnce units for each node that is ready are on trial: tried
+	// again, and neither running nor failed anew, for trialMax at most. However
+	// many units are sick, most of what nodes can do is left to the others.
+	retriesAtOnce = 2
+	trialMax      = 30 * time.Second
+	trialLook     = time.Second
 	// retryFailed bounds how many nodes are remembered as those where a unit
 	// failed.
 	retryFailed = 16
@@ -30,15 +37,20 @@ func backoff(streak int) time.Duration {
 // failedOn begins the reason of a unit that waits to be tried again.
 const failedOn = "failed on "
 
-// findFailures notes the units that failed where they are placed.
+// findFailures notes the units that failed where they are placed, and chooses
+// those that are tried again now.
 func (p *pass) findFailures() {
 	for i := range p.in.State.Statuses {
 		s := &p.in.State.Statuses[i]
-		if !s.Spent() {
+		ended := s.Active == "active" && len(p.trials) > 0
+		if !ended && !s.Spent() {
 			continue
 		}
 		u, n := p.find(s.Unit), p.byID[s.Node]
-		if u == nil || n == nil || n.health != cluster.Ready || s.BootID != "" && s.BootID != n.state.Session.BootID {
+		if u != nil && u.onTrial && u.told(s) {
+			u.onTrial = false
+		}
+		if ended || u == nil || n == nil || n.health != cluster.Ready || s.BootID != "" && s.BootID != n.state.Session.BootID {
 			continue
 		}
 		if u.mayRetry(s) {
@@ -46,20 +58,49 @@ func (p *pass) findFailures() {
 			p.failed = append(p.failed, u)
 		}
 	}
+	p.chooseRetries()
+}
+
+// chooseRetries chooses the units that are tried again now: those that wait for
+// longest, and no more than may be on trial at once.
+func (p *pass) chooseRetries() {
+	p.trials = slices.DeleteFunc(p.trials, func(u *unit) bool { return !u.onTrial })
+	room := -len(p.trials)
+	for _, n := range p.nodes {
+		if n.health == cluster.Ready {
+			room += retriesAtOnce
+		}
+	}
+	var due []*unit
+	for _, u := range p.failed {
+		if r := u.old.Retry; r != nil && !r.Due.IsZero() && !p.in.Now.Before(r.Due) {
+			due = append(due, u)
+		}
+	}
+	slices.SortFunc(due, func(a, b *unit) int {
+		return cmp.Or(a.old.Retry.Due.Compare(b.old.Retry.Due), cmp.Compare(a.index, b.index))
+	})
+	for _, u := range due[:max(0, min(room, len(due)))] {
+		u.jot().due = true
+	}
+}
+
+// tests reports whether a record is of a unit that was tried again not long ago.
+func (p *pass) tests(record *cluster.Placement) bool {
+	r := record.Retry
+	return r != nil && r.Count > 0 && r.Due.IsZero() && p.in.Now.Sub(r.Last) < trialMax
 }
 
 // mayRetry reports whether a failure is one of what was last asked of the unit,
 // after which its own policy would have it run.
 func (u *unit) mayRetry(s *cluster.Status) bool {
 	return u.spec.Restarts && !u.spec.Global && u.Desired == cluster.Launched &&
-		u.old != nil && u.old.On(s.Node) && s.UID == u.UID && s.Hash == u.Hash &&
-		s.Epoch == u.old.Epoch && s.Restarts == u.Restarts+u.old.Tries() &&
-		!slices.Contains(u.spec.FinalExits, s.ExitCode)
+		u.old != nil && u.told(s) && s.Hash == u.Hash && !slices.Contains(u.spec.FinalExits, s.ExitCode)
 }
 
-// again reports whether it is time to try a unit again that has failed.
-func (p *pass) again(u *unit) bool {
-	return u.failed != nil && u.old.Retry != nil && !u.old.Retry.Due.IsZero() && !p.in.Now.Before(u.old.Retry.Due)
+// told reports whether a status is of what was last asked of the unit.
+func (u *unit) told(s *cluster.Status) bool {
+	return u.old.On(s.Node) && s.UID == u.UID && s.Epoch == u.old.Epoch && s.Restarts == u.Restarts+u.old.Tries()
 }
 
 // giveUp takes a unit that is tried again off its node. Others that may take it
@@ -119,13 +160,18 @@ func (p *pass) failedNodes(u *unit) []cluster.NodeID {
 	return all[max(0, len(all)-retryFailed):]
 }
 
-// next returns when the next unit is to be tried again, zero if none is.
+// next returns when the next unit is to be tried again, zero if none is. Whether
+// there is room for one that is due already is looked at again and again.
 func (p *pass) next() (first time.Time) {
 	for _, u := range p.failed {
 		if !u.waits() {
 			continue
 		}
-		if due := p.retry(u).Due; first.IsZero() || due.Before(first) {
+		due := p.retry(u).Due
+		if !due.After(p.in.Now) {
+			due = p.in.Now.Add(trialLook)
+		}
+		if first.IsZero() || due.Before(first) {
 			first = due
 		}
 	}

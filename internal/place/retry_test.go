@@ -1,6 +1,8 @@
 package place_test
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -269,5 +271,55 @@ func TestTheNextPlanIsDueWhenTheFirstUnitIs(t *testing.T) {
 	}
 	if got, want := place.Plan(in).Next, now().Add(4*time.Minute); !got.Equal(want) {
 		t.Errorf("the next plan is due at %s, not at %s", got, want)
+	}
+}
+
+// However many units are sick, few of them are tried again at once, so that they
+// do not keep nodes from what can run.
+func TestFewUnitsAreOnTrialAtOnce(t *testing.T) {
+	text := "node a\nnode b\nnode c lost\n"
+	for i := range 9 {
+		text += fmt.Sprintf("unit u%d.service restarts on=a\n", i)
+	}
+	in := world(t, text)
+	status := func(i int, active string) {
+		p := in.State.Placements[i]
+		s := cluster.Status{
+			Unit: p.Unit, Node: p.Nodes[0], UID: p.UID, Epoch: p.Epoch, Active: active,
+			Restarts: cluster.Assign(in.State.Units[i], p).Restarts,
+		}
+		in.State.Statuses = append(slices.DeleteFunc(in.State.Statuses, func(t cluster.Status) bool { return t.Unit == s.Unit }), s)
+	}
+	for i := range 9 {
+		// The later its name, the longer it waits.
+		in.State.Placements[i].Retry = &cluster.Retry{Count: 1, Due: now().Add(time.Duration(-i) * time.Second), Last: now().Add(-time.Hour)}
+		status(i, "failed")
+	}
+	for _, step := range []struct {
+		name  string
+		do    func()
+		tried string
+	}{
+		{"two for each node that is ready, those that wait for longest", func() {}, "u5.service u6.service u7.service u8.service"},
+		{"no more before it is known how that ended", func() { in.Now = in.Now.Add(20 * time.Second) }, ""},
+		{"one that is still starting is on trial", func() { status(5, "activating") }, ""},
+		{"one runs, and one failed again", func() { status(6, "active"); status(7, "failed") }, "u3.service u4.service"},
+		{"two of which nothing is heard have lasted too long", func() { in.Now = in.Now.Add(11 * time.Second) }, "u1.service u2.service"},
+	} {
+		step.do()
+		plan := place.Plan(in)
+		var tried []string
+		for _, c := range plan.Changes {
+			if r := c.Placement.Retry; r.Count > in.State.Placements[c.Placement.Unit[1]-'0'].Tries() {
+				tried = append(tried, string(c.Placement.Unit))
+			}
+		}
+		if got := strings.Join(tried, " "); got != step.tried {
+			t.Errorf("%s: tried again: %q, not %q", step.name, got, step.tried)
+		}
+		if want := in.Now.Add(time.Second); !plan.Next.Equal(want) {
+			t.Errorf("%s: it is looked at again at %s, not %s", step.name, plan.Next, want)
+		}
+		in.State = place.Apply(in.State, plan)
 	}
 }

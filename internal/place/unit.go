@@ -40,10 +40,15 @@ type note struct {
 	// it is part of, 0 if of none.
 	circle int
 	// A unit that failed after its own Restart= was spent: what its node says,
-	// which nodes are avoided, and the node that it leaves in this pass.
+	// whether it is tried again now, which nodes are avoided then, and the node
+	// that it leaves in this pass.
 	failed *cluster.Status
+	due    bool
 	avoid  []cluster.NodeID
 	tried  *node
+	// onTrial is set of one that was tried again, as long as it is not known how
+	// that ended.
+	onTrial bool
 }
 
 // jot returns the note of this unit alone, to write on.
@@ -150,6 +155,10 @@ func (p *pass) addUnits() {
 		u.Unit, u.demands, u.note, u.index, u.at = stored, none, blank, int32(len(p.units)), places[i:i:i+1]
 		if record != nil && record.UID == u.UID {
 			u.old = record
+			if p.tests(record) {
+				u.jot().onTrial = true
+				p.trials = append(p.trials, u)
+			}
 		} else if record != nil {
 			u.jot().former = record
 		}

@@ -106,7 +106,8 @@ func (b *bench) argosy(l *lab.Lab, args ...string) (time.Duration, error) {
 	cmd.Stdout, cmd.Stderr = &out, &out
 	start := time.Now()
 	if err := cmd.Run(); err != nil {
-		return 0, fmt.Errorf("argosy %s: %w: %.2000s", strings.Join(args[:min(3, len(args))], " "), err, out.String())
+		said := out.Bytes()
+		return 0, fmt.Errorf("argosy %s: %w: %s", strings.Join(args[:min(3, len(args))], " "), err, said[max(0, len(said)-2000):])
 	}
 	return time.Since(start), nil
 }
@@ -165,15 +166,15 @@ func (b *bench) beside(l *lab.Lab) error {
 	var took []time.Duration
 	many := fmt.Sprintf("sick@{1..%d}", n)
 	for _, steps := range [][][]string{
-		{{"submit", names[0]}, {"start", names[1]}, {"destroy", names[1]}},
-		{{"submit", sick}, {"start", "--no-block", many}, {"start", names[1]}, {"destroy", names[1], many, "b@.service", "sick@.service"}},
+		{{"submit", names[0]}, {"start", "--wait-timeout", "10m", names[1]}, {"destroy", names[1]}},
+		{{"submit", sick}, {"start", "--no-block", many}, {"start", "--wait-timeout", "10m", names[1]}, {"destroy", names[1], many, "b@.service", "sick@.service"}},
 	} {
 		for _, args := range steps {
 			d, err := b.argosy(l, args...)
 			if err != nil {
 				return err
 			}
-			if args[0] == "start" && args[1] == names[1] {
+			if args[0] == "start" && args[1] != "--no-block" {
 				took = append(took, d)
 			}
 		}
