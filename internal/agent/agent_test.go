@@ -130,8 +130,8 @@ func TestWhateverIsEnabledOnTheHostStopsNothing(t *testing.T) {
 		}
 		m.pass(5 * time.Second)
 		before, starts := m.fake.Processes(), m.fake.Calls("start")
-		m.fake.Enable()
-		m.pass(2 * time.Minute)
+		m.fake.Enable() // of which no signal tells: it is seen when everything is observed
+		m.pass(6 * time.Minute)
 		if diff := cmp.Diff(before, m.fake.Processes()); diff != "" || m.fake.Calls("stop") != 0 || m.fake.Calls("start") != starts {
 			t.Errorf("processes (-before +after):\n%s", diff)
 		}

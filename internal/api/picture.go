@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"sync"
 	"weak"
 
@@ -22,6 +23,9 @@ type picture struct {
 // statuses change one by one, while there are many units: what is not touched is
 // kept.
 func (p *picture) next(v views) *picture {
+	if p.views.state == v.state && v.sameNodes(p.views) {
+		return p
+	}
 	now := &picture{views: v, units: p.units, made: p.made, placed: p.placed}
 	if !v.sameUnits(p.views) {
 		now.placed = v.placed()
@@ -56,20 +60,19 @@ func (p *picture) touched(v views) (units []wire.UnitView, made []stamp) {
 // listings. Its methods may be called concurrently.
 type painter struct {
 	mu sync.Mutex
-	// last is what was painted last. It is there for as long as a watch shows it:
+	// last is what was painted last. It is there for as long as somebody shows it:
 	// who lists units of a large cluster now and then does not keep its picture in
 	// memory.
 	last weak.Pointer[picture]
 }
 
-// picture returns what users are shown now; the mirror has a snapshot.
-func (s *Server) picture() *picture {
+// picture returns what users are shown now; the mirror has a snapshot. A watch
+// passes what it shows, nil at first: the last picture is gone if only a listing
+// showed it.
+func (s *Server) picture(shown *picture) *picture {
 	s.painter.mu.Lock()
 	defer s.painter.mu.Unlock()
-	last := s.painter.last.Value()
-	if last == nil {
-		last = &picture{}
-	}
+	last := cmp.Or(s.painter.last.Value(), shown, &picture{})
 	now := last.next(s.views(s.Mirror.State()))
 	s.painter.last = weak.Make(now)
 	return now

@@ -30,7 +30,7 @@ func (s *Server) listUnits(ctx context.Context, _ *struct{}) (*body[wire.List[wi
 		return nil, problemOf(err)
 	}
 	stale, age := s.freshness(ctx)
-	shown := s.picture()
+	shown := s.picture(nil)
 	return &body[wire.List[wire.UnitView]]{wire.List[wire.UnitView]{
 		Revision: shown.views.state.Revision, Stale: stale, Age: age, Items: shown.units,
 	}}, nil

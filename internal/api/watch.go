@@ -70,7 +70,7 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out := newStreamWriter(w)
-	shown := s.picture()
+	shown := s.picture(nil)
 	rev := shown.views.state.Revision
 	if err := out.send(wire.Change{Revision: rev, Full: true, Units: shown.units, Nodes: shown.nodes}); err != nil {
 		return
@@ -89,7 +89,7 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 		}
 		// Without a new snapshot the health of nodes may still have changed.
 		before := shown
-		shown = s.picture()
+		shown = s.picture(before)
 		change.Units, change.GoneUnits = diff(before.units, shown.units, func(u *wire.UnitView) cluster.UnitName { return u.Name }, sameView)
 		change.Nodes, change.GoneNodes = diff(before.nodes, shown.nodes, func(n *wire.NodeView) cluster.NodeID { return n.ID }, sameNode)
 		if len(change.Units)+len(change.GoneUnits)+len(change.Nodes)+len(change.GoneNodes) == 0 && time.Since(sent) < streamAlive {

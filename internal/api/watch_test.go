@@ -3,8 +3,10 @@ package api
 import (
 	"encoding/json"
 	"maps"
+	"runtime"
 	"slices"
 	"testing"
+	"weak"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -30,7 +32,7 @@ func TestAnIdleWatchMakesNoViewsOfUnitsAnew(t *testing.T) {
 		b.put(append(placed("a.service", hello),
 			store.PutStatus(cluster.Status{Node: there, Unit: "a.service", UID: "u-a.service", BootID: "first", Load: "loaded", Active: "active"}),
 			store.PutSession(cluster.Session{Node: there, BootID: "first", Seq: 1}))...)
-		shown := b.server.picture()
+		shown := b.server.picture(nil)
 		for _, idle := range []struct {
 			name string
 			op   store.Op
@@ -40,14 +42,22 @@ func TestAnIdleWatchMakesNoViewsOfUnitsAnew(t *testing.T) {
 			{"a token is made", store.PutToken(cluster.Token{ID: "t"})},
 		} {
 			b.put(idle.op)
-			next := b.server.picture()
+			next := b.server.picture(nil)
 			if len(next.units) != 1 || !shared(shown.units, next.units) {
 				t.Errorf("%s: the units are viewed again", idle.name)
 			}
 			if diff := cmp.Diff(pictured(t, new(picture).next(b.server.views(b.server.Mirror.State()))), pictured(t, next)); diff != "" {
 				t.Errorf("%s (-anew +kept):\n%s", idle.name, diff)
 			}
+			if b.server.picture(next) != next {
+				t.Errorf("%s: of one moment there are two pictures", idle.name)
+			}
 			shown = next
+		}
+		b.server.painter.last = weak.Make(new(picture)) // of a listing, which nobody shows any more
+		runtime.GC()
+		if next := b.server.picture(shown); !shared(shown.units, next.units) {
+			t.Error("after a listing, a watch views all units again")
 		}
 	})
 }

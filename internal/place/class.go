@@ -32,11 +32,22 @@ func (p *pass) classOf(u *unit) *class {
 	if u.class != nil {
 		return u.class
 	}
-	if p.asked.spec != u.spec { // units that are next to each other often share one
+	if p.asked.spec != u.spec || p.asked.class == nil { // units that are next to each other often share one
 		p.asked.spec, p.asked.class = u.spec, p.classBy(classKey(u.spec), u)
 	}
 	u.class = p.asked.class
 	return u.class
+}
+
+// sharedClass returns the class of a unit that shares its spec with the one that
+// was asked for before it, nil for others: to make a class all nodes are looked at,
+// which is not worth it for a unit that only stays where it is.
+func (p *pass) sharedClass(u *unit) *class {
+	if u.class == nil && p.asked.spec != u.spec {
+		p.asked.spec, p.asked.class = u.spec, nil
+		return nil
+	}
+	return p.classOf(u)
 }
 
 // classBy returns the class of a key, which is that of the unit.

@@ -37,8 +37,8 @@ type pass struct {
 	// it replaces others.
 	stirred bool
 	how     shortcuts
-	// weakest and strongest are the lowest and the highest priority of the units
-	// that ask for CPU or memory. If they are the same, nobody makes room.
+	// weakest and strongest are the lowest and the highest of 0 and the priorities
+	// of the units that ask for CPU or memory. If they are the same, nobody makes room.
 	weakest, strongest int
 }
 
@@ -66,6 +66,7 @@ func newPassBy(how shortcuts, in Input) *pass {
 	p.findFailures()
 	p.relate()
 	p.arrange()
+	p.chooseRetries()
 	return p
 }
 

@@ -94,10 +94,10 @@ func (p *pass) keep(u *unit) {
 
 // drives says what drives a unit off a node that it is on, or "".
 func (p *pass) drives(u *unit, n *node) string {
-	switch {
-	case u.easy():
+	if u.easy() {
 		return ""
-	case p.classOf(u).tierOf[n.index] != nil: // which no static filter rejects
+	}
+	if c := p.sharedClass(u); c != nil && c.tierOf[n.index] != nil { // no static filter rejects it
 		return p.why(p.filters.remaining, u, n)
 	}
 	return p.why(p.filters.staying, u, n)

@@ -3,7 +3,6 @@ package place_test
 import (
 	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"testing"
 	"time"
@@ -22,7 +21,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("rapid.checks", "1000"); err != nil {
 		panic(err)
 	}
-	os.Exit(m.Run())
+	m.Run()
 }
 
 // drawn is a random cluster with a history: a first plan was carried out, then

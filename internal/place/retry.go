@@ -18,10 +18,12 @@ const (
 	retryFirst = 10 * time.Second
 	retryMax   = 10 * time.Minute
 	retryCalm  = 10 * time.Minute
-	// At most retriesAtOnce units for each node that is ready are on trial: tried
-	// again, and neither running nor failed anew, for trialMax at most. However
-	// many units are sick, most of what nodes can do is left to the others.
+	// At most retriesAtOnce units for each node that is ready are on trial: they were
+	// tried again, and have neither failed anew nor run until trialRuns after that;
+	// trialMax is when that is no longer waited for. However many units are sick,
+	// most of what nodes can do is left to the others.
 	retriesAtOnce = 2
+	trialRuns     = 3 * time.Second
 	trialMax      = 30 * time.Second
 	trialLook     = time.Second
 	// retryFailed bounds how many nodes are remembered as those where a unit
@@ -37,20 +39,20 @@ func backoff(streak int) time.Duration {
 // failedOn begins the reason of a unit that waits to be tried again.
 const failedOn = "failed on "
 
-// findFailures notes the units that failed where they are placed, and chooses
-// those that are tried again now.
+// findFailures notes the units that failed where they are placed, and of which of
+// those that were tried again it is known how that ended.
 func (p *pass) findFailures() {
 	for i := range p.in.State.Statuses {
 		s := &p.in.State.Statuses[i]
-		ended := s.Active == "active" && len(p.trials) > 0
-		if !ended && !s.Spent() {
+		runs := s.Active == "active" && len(p.trials) > 0
+		if !runs && !s.Spent() {
 			continue
 		}
 		u, n := p.find(s.Unit), p.byID[s.Node]
 		if u != nil && u.onTrial && u.told(s) {
-			u.onTrial = false
+			u.onTrial = runs && p.in.Now.Sub(u.old.Retry.Last) < trialRuns
 		}
-		if ended || u == nil || n == nil || n.health != cluster.Ready || s.BootID != "" && s.BootID != n.state.Session.BootID {
+		if runs || u == nil || n == nil || n.health != cluster.Ready || s.BootID != "" && s.BootID != n.state.Session.BootID {
 			continue
 		}
 		if u.mayRetry(s) {
@@ -58,11 +60,11 @@ func (p *pass) findFailures() {
 			p.failed = append(p.failed, u)
 		}
 	}
-	p.chooseRetries()
 }
 
 // chooseRetries chooses the units that are tried again now: those that wait for
-// longest, and no more than may be on trial at once.
+// longest, and no more than may be on trial at once. One that no node may take
+// whatever is not.
 func (p *pass) chooseRetries() {
 	p.trials = slices.DeleteFunc(p.trials, func(u *unit) bool { return !u.onTrial })
 	room := -len(p.trials)
@@ -73,7 +75,7 @@ func (p *pass) chooseRetries() {
 	}
 	var due []*unit
 	for _, u := range p.failed {
-		if r := u.old.Retry; r != nil && !r.Due.IsZero() && !p.in.Now.Before(r.Due) {
+		if r := u.old.Retry; u.obstacle == "" && r != nil && !r.Due.IsZero() && !p.in.Now.Before(r.Due) {
 			due = append(due, u)
 		}
 	}
@@ -85,8 +87,8 @@ func (p *pass) chooseRetries() {
 	}
 }
 
-// tests reports whether a record is of a unit that was tried again not long ago.
-func (p *pass) tests(record *cluster.Placement) bool {
+// justTried reports whether a record is of a unit that was tried again not long ago.
+func (p *pass) justTried(record *cluster.Placement) bool {
 	r := record.Retry
 	return r != nil && r.Count > 0 && r.Due.IsZero() && p.in.Now.Sub(r.Last) < trialMax
 }

@@ -301,9 +301,10 @@ func TestFewUnitsAreOnTrialAtOnce(t *testing.T) {
 		tried string
 	}{
 		{"two for each node that is ready, those that wait for longest", func() {}, "u5.service u6.service u7.service u8.service"},
-		{"no more before it is known how that ended", func() { in.Now = in.Now.Add(20 * time.Second) }, ""},
-		{"one that is still starting is on trial", func() { status(5, "activating") }, ""},
-		{"one runs, and one failed again", func() { status(6, "active"); status(7, "failed") }, "u3.service u4.service"},
+		{"no more before it is known how that ended", func() { in.Now = in.Now.Add(2 * time.Second) }, ""},
+		{"one that is still starting, or has just begun to run, is on trial", func() { status(5, "activating"); status(6, "active") }, ""},
+		{"one has run for a while", func() { in.Now = in.Now.Add(time.Second) }, "u4.service"},
+		{"one failed again", func() { status(7, "failed"); in.Now = in.Now.Add(17 * time.Second) }, "u3.service"},
 		{"two of which nothing is heard have lasted too long", func() { in.Now = in.Now.Add(11 * time.Second) }, "u1.service u2.service"},
 	} {
 		step.do()

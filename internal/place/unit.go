@@ -155,7 +155,7 @@ func (p *pass) addUnits() {
 		u.Unit, u.demands, u.note, u.index, u.at = stored, none, blank, int32(len(p.units)), places[i:i:i+1]
 		if record != nil && record.UID == u.UID {
 			u.old = record
-			if p.tests(record) {
+			if p.justTried(record) {
 				u.jot().onTrial = true
 				p.trials = append(p.trials, u)
 			}

@@ -82,7 +82,7 @@ func (c *Cache) share(spec *place.Spec) *place.Spec {
 func (c *Cache) Prune(units int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.known) > 2*units+100 {
+	if most := 2*units + 100; len(c.known) > most || len(c.equal) > most {
 		clear(c.known)
 		clear(c.equal)
 		c.last = nil

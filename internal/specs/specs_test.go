@@ -58,6 +58,13 @@ func TestUnitsThatAreGoneAreForgotten(t *testing.T) {
 	if again, _ := c.Of(unit("a.service", "7")); again != first {
 		t.Error("forgotten while there is room")
 	}
+	for i := range 200 {
+		_, _ = c.Of(unit("b.service", fmt.Sprint(i)))
+	}
+	c.Prune(300)
+	if again, _ := c.Of(unit("a.service", "7")); again != first {
+		t.Error("forgotten while there is room for what units have asked for")
+	}
 	c.Prune(10)
 	if again, _ := c.Of(unit("a.service", "7")); again == first {
 		t.Error("kept although most units are gone")

@@ -98,9 +98,10 @@ type Journal interface {
 	Follow(ctx context.Context, name cluster.UnitName, view JournalView, line func(string) error) error
 }
 
-// ToldAll reports whether the last lines of a unit that failed end with systemd's
-// verdict on it ("web.service: Failed with result 'exit-code'.", and perhaps that
-// its start failed): what the unit itself wrote is before that.
+// ToldAll reports whether the last lines of a unit that failed, as Tail returns
+// them, end with systemd's verdict on it ("web.service: Failed with result
+// 'exit-code'.", and perhaps that its start failed). Tail waits for what was written
+// before it was asked, so what the unit itself wrote is there too.
 func ToldAll(name cluster.UnitName, lines []string) bool {
 	return slices.ContainsFunc(lines[max(0, len(lines)-2):], func(line string) bool {
 		return strings.HasPrefix(line, string(name)+": Failed with result '")
