@@ -49,17 +49,22 @@ func (p *pass) findFailures() {
 			continue
 		}
 		u, n := p.find(s.Unit), p.byID[s.Node]
-		if u != nil && u.onTrial && u.told(s) {
-			u.onTrial = runs && p.in.Now.Sub(u.old.Retry.Last) < trialRuns
-		}
-		if runs || u == nil || n == nil || n.health != cluster.Ready || s.BootID != "" && s.BootID != n.state.Session.BootID {
+		if u == nil || n == nil {
 			continue
 		}
-		if u.mayRetry(s) {
+		if u.onTrial && u.told(s) {
+			u.onTrial = runs && p.in.Now.Sub(u.old.Retry.Last) < trialRuns
+		}
+		if !runs && n.health == cluster.Ready && !n.bootedSince(s) && u.mayRetry(s) {
 			u.jot().failed = s
 			p.failed = append(p.failed, u)
 		}
 	}
+}
+
+// bootedSince reports whether a node has booted since it reported a status.
+func (n *node) bootedSince(s *cluster.Status) bool {
+	return s.BootID != "" && s.BootID != n.state.Session.BootID
 }
 
 // chooseRetries chooses the units that are tried again now: those that wait for
