@@ -77,7 +77,7 @@ func (p placed) rows(t *table, before placed) {
 // planned plans some times, and returns the shortest time and what one plan
 // allocates.
 func planned(in place.Input, use func(place.Proposal)) (time.Duration, uint64) {
-	const times = 5
+	const times = 15
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
