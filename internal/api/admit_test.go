@@ -1,12 +1,14 @@
 package api
 
 import (
+	"context"
 	"crypto/tls"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -242,8 +244,28 @@ func TestAStrangerIsNotReadForLong(t *testing.T) {
 }
 
 // Two machines race for a token that is good for one.
+// rendezvous is a store whose first two writes are done when both have come.
+type rendezvous struct {
+	store.Store
+	come atomic.Int32
+	both chan struct{}
+}
+
+func (r *rendezvous) Commit(ctx context.Context, txn store.Txn) (cluster.Revision, bool, error) {
+	if r.come.Add(1) == 2 {
+		close(r.both)
+	}
+	select {
+	case <-r.both:
+		return r.Store.Commit(ctx, txn)
+	case <-ctx.Done():
+		return 0, false, ctx.Err()
+	}
+}
+
 func TestATokenForOneAdmitsOneOfTwo(t *testing.T) {
 	b := newBench(t)
+	b.server.Store = &rendezvous{Store: b.server.Store, both: make(chan struct{})}
 	token := b.token(b.listen(), cluster.Token{Uses: 1, Expires: soon()})
 	errs := make(chan error, 2)
 	for _, digit := range []string{"3", "4"} {
