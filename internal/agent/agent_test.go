@@ -302,8 +302,6 @@ func TestAFailureShowsTheLastTenLines(t *testing.T) {
 	})
 }
 
-// Whoever is told of the failure first must be told its reason: a start ends
-// with what it is told first.
 // An update of which no answer came may arrive after a newer one.
 func TestALateUpdateDoesNotUndoANewerOneForLong(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *machine) {
@@ -331,6 +329,8 @@ func TestALateUpdateDoesNotUndoANewerOneForLong(t *testing.T) {
 	})
 }
 
+// Whoever is told of the failure first must be told its reason: a start ends
+// with what it is told first.
 func TestAFailureIsNotShownBeforeItsLastLines(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *machine) {
 		m.fake.JournalLag = 2 * time.Second

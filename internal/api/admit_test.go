@@ -243,7 +243,6 @@ func TestAStrangerIsNotReadForLong(t *testing.T) {
 	}
 }
 
-// Two machines race for a token that is good for one.
 // rendezvous is a store whose first two writes are done when both have come.
 type rendezvous struct {
 	store.Store
@@ -263,6 +262,7 @@ func (r *rendezvous) Commit(ctx context.Context, txn store.Txn) (cluster.Revisio
 	}
 }
 
+// Two machines race for a token that is good for one.
 func TestATokenForOneAdmitsOneOfTwo(t *testing.T) {
 	b := newBench(t)
 	b.server.Store = &rendezvous{Store: b.server.Store, both: make(chan struct{})}

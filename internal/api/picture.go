@@ -23,23 +23,23 @@ type picture struct {
 // statuses change one by one, while there are many units: what is not touched is
 // kept.
 func (p *picture) next(v views) *picture {
-	if p.views.state == v.state && v.sameNodes(p.views) {
+	sameNodes := v.sameNodes(p.views)
+	if sameNodes && v.state == p.views.state {
 		return p
 	}
 	now := &picture{views: v, units: p.units, made: p.made, placed: p.placed}
-	if !v.sameUnits(p.views) {
+	if !sameNodes || !v.sameRecords(p.views) {
 		now.placed = v.placed()
-		now.units, now.made = p.touched(v)
+		now.units, now.made = p.touched(v, sameNodes)
 	}
 	now.nodes = v.nodesWith(now.placed)
 	return now
 }
 
 // touched returns the views of all units, of which only those are made anew whose
-// records have changed, and the stamps of these.
-func (p *picture) touched(v views) (units []wire.UnitView, made []stamp) {
+// records have changed, if all nodes are as they were, and the stamps of these.
+func (p *picture) touched(v views, sameNodes bool) (units []wire.UnitView, made []stamp) {
 	units, made = make([]wire.UnitView, 0, len(v.state.Units)), make([]stamp, 0, len(v.state.Units))
-	keeps := p.views.state != nil && v.sameNodes(p.views)
 	at := 0
 	for r := range everyUnit(v.state) {
 		for at < len(p.units) && p.units[at].Name < r.name {
@@ -47,7 +47,7 @@ func (p *picture) touched(v views) (units []wire.UnitView, made []stamp) {
 		}
 		s := r.stamp()
 		made = append(made, s)
-		if keeps && at < len(p.units) && p.units[at].Name == r.name && p.made[at] == s {
+		if sameNodes && at < len(p.units) && p.units[at].Name == r.name && p.made[at] == s {
 			units = append(units, p.units[at])
 		} else {
 			units = append(units, v.listed(r))

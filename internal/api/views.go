@@ -57,15 +57,11 @@ func (v views) health(id cluster.NodeID) cluster.Health {
 	return h
 }
 
-// sameUnits reports whether the views of units are those that earlier views gave:
-// everything that went into those is as it was. Lists of the mirror are shared
-// between snapshots until they change.
-func (v views) sameUnits(earlier views) bool {
-	if earlier.state == nil || !shared(v.state.Units, earlier.state.Units) ||
-		!shared(v.state.Placements, earlier.state.Placements) || !shared(v.state.Statuses, earlier.state.Statuses) {
-		return false
-	}
-	return v.sameNodes(earlier)
+// sameRecords reports whether the views of units are made from the records of
+// earlier ones. Lists of the mirror are shared between snapshots until they change.
+func (v views) sameRecords(earlier views) bool {
+	return earlier.state != nil && shared(v.state.Units, earlier.state.Units) &&
+		shared(v.state.Placements, earlier.state.Placements) && shared(v.state.Statuses, earlier.state.Statuses)
 }
 
 // sameNodes reports whether the views of units say the same of nodes as earlier

@@ -135,17 +135,10 @@ func (a *app) request(ctx context.Context) (context.Context, context.CancelFunc)
 }
 
 // printf writes what was asked for.
-func (a *app) printf(format string, args ...any) { _, _ = fmt.Fprintf(asked{a}, format, args...) }
-
-// asked writes what was asked for, and remembers the first error in unwritten.
-type asked struct{ app *app }
-
-func (w asked) Write(text []byte) (int, error) {
-	n, err := w.app.env.Stdout.Write(text)
-	if err != nil && w.app.unwritten == nil {
-		w.app.unwritten = err
+func (a *app) printf(format string, args ...any) {
+	if _, err := fmt.Fprintf(a.env.Stdout, format, args...); err != nil && a.unwritten == nil {
+		a.unwritten = err
 	}
-	return n, err
 }
 
 // notef writes progress: a line for a person.

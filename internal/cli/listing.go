@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -308,19 +307,16 @@ func (p *printer[T]) cells(rows []T) [][]string {
 // message to a line (JSON) or to a document (YAML).
 func (a *app) encode(output string, message any, stream bool) error {
 	var text bytes.Buffer
-	var out io.Writer = &text
-	if output == outputJSON {
-		out = asked{a} // in one piece, once all is encoded
-	}
-	encoder := json.NewEncoder(out)
+	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
 	if !stream && output == outputJSON {
 		encoder.SetIndent("", "  ")
 	}
-	if err := encoder.Encode(message); err != nil && a.unwritten == nil {
+	if err := encoder.Encode(message); err != nil {
 		return fmt.Errorf("encode: %w", err)
 	}
 	if output == outputJSON {
+		a.printf("%s", text.Bytes())
 		return nil
 	}
 	document, err := yaml.JSONToYAML(text.Bytes())

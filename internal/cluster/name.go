@@ -165,7 +165,8 @@ func (n UnitName) Template() UnitName {
 	return UnitName(n.Prefix() + "@." + n.Type())
 }
 
-// Sibling reports whether two names are those of instances of one template.
+// Sibling reports whether two names are those of instances of one template. It
+// makes no name of the template, and is for those who ask of thousands.
 func (n UnitName) Sibling(other UnitName) bool {
 	at := strings.IndexByte(string(n), '@') + 1
 	suffix := n.suffix()

@@ -91,7 +91,11 @@ func (s *search) offer(n *node, r rating) {
 // by one at those where the unit was, and at those with units that it would be
 // near, or away from.
 func (s *search) shelves() {
-	s.each(s.p.hadBy(s.u))
+	for _, id := range s.u.before() {
+		if n := s.p.byID[id]; n != nil {
+			s.each([]*node{n})
+		}
+	}
 	for _, wanted := range [][]*glob{s.u.wantNear, s.u.wantAway} {
 		for _, glob := range wanted {
 			s.each(glob.means.nodes())

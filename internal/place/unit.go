@@ -59,14 +59,6 @@ func (u *unit) jot() *note {
 	return u.note
 }
 
-// demands are what a unit asks of others. The instances of a template share
-// them, and so do all units that ask nothing, which most do.
-type demands struct {
-	conflicts, replaces, near, wantNear, wantAway []*glob
-	axes                                          []*axis   // the labels of Spread
-	spreads                                       []*spread // the units that are counted together, on each axis
-}
-
 func (u *unit) on(n *node) bool {
 	if len(u.at) <= 1 {
 		return len(u.at) == 1 && u.at[0] == n
@@ -75,23 +67,17 @@ func (u *unit) on(n *node) bool {
 	return found
 }
 
-// had reports whether the unit is on the node by its record.
-func (u *unit) had(n *node) bool {
-	return u.old != nil && u.old.Global == u.spec.Global && u.old.On(n.id)
-}
-
-// hadBy returns the nodes that a unit is on by its record.
-func (p *pass) hadBy(u *unit) (nodes []*node) {
+// before returns the nodes that the unit is on by its record; none of one that has
+// become global since, or ordinary.
+func (u *unit) before() []cluster.NodeID {
 	if u.old == nil || u.old.Global != u.spec.Global {
 		return nil
 	}
-	for _, id := range u.old.Nodes {
-		if n := p.byID[id]; n != nil {
-			nodes = append(nodes, n)
-		}
-	}
-	return nodes
+	return u.old.Nodes
 }
+
+// had reports whether the unit is on the node by its record.
+func (u *unit) had(n *node) bool { return slices.Contains(u.before(), n.id) }
 
 // asks reports whether the unit is to be promised anything.
 func (u *unit) asks() bool { return u.spec.CPU > 0 || u.spec.Memory > 0 }
