@@ -71,8 +71,8 @@ type Config struct {
 	Version string
 	CPUs    int
 	Memory  int64
-	// Parallel is how many units are worked on at once. Default: 16. A job
-	// that takes longer than a second no longer counts.
+	// Parallel is how many units are worked on at once. Default: 8. A job that takes
+	// longer than half a second no longer counts.
 	Parallel int
 	// Incarnations makes the names of sessions. Default: random.
 	Incarnations func() string
@@ -110,7 +110,7 @@ type Agent struct {
 // Dir.
 func New(cfg Config, deps Deps) *Agent {
 	if cfg.Parallel == 0 {
-		cfg.Parallel = 16
+		cfg.Parallel = parallel
 	}
 	if cfg.Incarnations == nil {
 		cfg.Incarnations = randomIncarnation

@@ -16,6 +16,7 @@ import (
 	"argosy/internal/cluster"
 	"argosy/internal/loop"
 	"argosy/internal/systemd"
+	"argosy/internal/systemd/systemdtest"
 )
 
 func TestAUnitIsStartedShownAndTakenAway(t *testing.T) {
@@ -119,6 +120,53 @@ func TestAHangingStartDelaysNothingElse(t *testing.T) {
 		if s := m.status("hang01.service"); s.Active != "failed" || s.Result != "timeout" || m.fake.Calls("start") != 41 {
 			t.Errorf("after its time a start is %s/%s; %d starts", s.Active, s.Result, m.fake.Calls("start"))
 		}
+	})
+}
+
+func TestInstancesThatFailDelayNothingElse(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.start()
+		m.pass(time.Second)
+		m.hub.change(func() {
+			for i := range 100 {
+				bad := cluster.UnitName(fmt.Sprintf("bad@%d.service", i))
+				m.hub.units[bad] = assignment(bad, "[Service]\nRestart=on-failure\nExecStart=/bin/false\n")
+				web := cluster.UnitName(fmt.Sprintf("web@%d.service", i))
+				m.hub.units[web] = assignment(web, daemon)
+			}
+		})
+		for range 2000 {
+			m.pass(5 * time.Millisecond)
+			tried, running := 0, 0
+			units, err := m.fake.Observe(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, u := range units {
+				switch {
+				case u.Name.Prefix() == "web" && u.Active == "active":
+					running++
+				case u.Name.Prefix() == "bad" && u.Active != "inactive":
+					tried++
+				}
+			}
+			if running == 100 {
+				if tried == 0 || tried > 10 {
+					t.Errorf("%d of those that fail were tried before the last of the others ran", tried)
+				}
+				m.pass(time.Minute)
+				if n := m.fake.Calls("start"); n != 200 {
+					t.Errorf("%d starts, want one for each unit", n)
+				}
+				for i := range 100 {
+					if s := m.status(cluster.UnitName(fmt.Sprintf("bad@%d.service", i))); !s.Failed() || len(s.Log) == 0 {
+						t.Errorf("%+v", s)
+					}
+				}
+				return
+			}
+		}
+		t.Error("not all units that are fine run after 10 s")
 	})
 }
 
@@ -349,6 +397,59 @@ func TestAFailureIsNotShownBeforeItsLastLines(t *testing.T) {
 	})
 }
 
+// behind is a journal to which systemd's verdict comes late.
+type behind struct {
+	*systemdtest.Fake
+	since time.Time
+}
+
+func (b behind) Tail(ctx context.Context, name cluster.UnitName, n int) ([]string, error) {
+	lines, err := b.Fake.Tail(ctx, name, n)
+	if time.Since(b.since) < wordsLate {
+		lines = lines[:len(lines)-1]
+	}
+	return lines, err
+}
+
+const wordsLate = 200 * time.Millisecond
+
+func TestAJournalThatIsBehindIsReadOnceMore(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.journal = behind{m.fake, time.Now()}
+		m.start()
+		m.hub.assign("bad.service", "[Service]\nType=oneshot\nExecStart=/bin/false\n")
+		m.pass(wordsLate)
+		if s := m.status("bad.service"); len(s.Log) == 0 || systemd.ToldAll("bad.service", s.Log) {
+			t.Errorf("at first: %q", s.Log)
+		}
+		m.pass(time.Second)
+		if s := m.status("bad.service"); !systemd.ToldAll("bad.service", s.Log) {
+			t.Errorf("in the end: %q", s.Log)
+		}
+	})
+}
+
+func TestManyFailuresAreReadInTurnAfterOneSync(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.fake.JournalLag = time.Second
+		m.start()
+		m.hub.change(func() {
+			for i := range 60 {
+				name := cluster.UnitName(fmt.Sprintf("bad%d.service", i))
+				m.hub.units[name] = assignment(name, "[Service]\nType=oneshot\nExecStart=/bin/false\n")
+			}
+		})
+		m.pass(30 * time.Second)
+		if tails, syncs := m.fake.Calls("tail"), m.fake.Calls("sync"); tails < 25 || tails > 31 || syncs > 5 {
+			t.Errorf("after 30 s: %d logs read, %d syncs; each log takes a second", tails, syncs)
+		}
+		m.pass(time.Minute)
+		if tails := m.fake.Calls("tail"); tails != 60 {
+			t.Errorf("%d logs read of 60", tails)
+		}
+	})
+}
+
 // systemd has no time for a start that it did not even begin with.
 func TestEachStartThatIsRefusedShowsItsOwnLines(t *testing.T) {
 	const text = "[Unit]\nAssertPathExists=/no\n" + daemon
@@ -441,7 +542,7 @@ func TestAThousandUnitsNeedNoReloadAndAThousandChangesShareOne(t *testing.T) {
 		if n := m.fake.Calls("reload"); n != 0 {
 			t.Errorf("%d reloads for new units", n)
 		}
-		if n := m.hub.updates - updates; n > 20 {
+		if n := m.hub.updates - updates; n > 60 { // some 8 start at a time, and an update takes 50 ms
 			t.Errorf("%d status updates for 1000 starts", n)
 		}
 		observes := m.fake.Calls("observe")
@@ -555,6 +656,34 @@ func TestAUnitThatKeepsSystemdFromOtherWorkIsGivenUp(t *testing.T) {
 		}
 		if s := m.status("sick.service"); s.Job != cluster.JobGaveUp || s.Restarts != 1 {
 			t.Errorf("after another try: %+v", s)
+		}
+	})
+}
+
+func TestSiblingsOfOneThatWasGivenUpAreDoubted(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		const text = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/false\nRestart=always\n"
+		m.fake.Lag = 3 * time.Second
+		m.start()
+		m.hub.assign("sick@0.service", text)
+		m.pass(time.Minute)
+		if s := m.status("sick@0.service"); s.Job != cluster.JobGaveUp {
+			t.Fatalf("%+v", s)
+		}
+		before := m.fake.Calls("start")
+		m.hub.change(func() {
+			for i := range 8 {
+				name := cluster.UnitName(fmt.Sprintf("sick@%d.service", i))
+				m.hub.units[name] = assignment(name, text)
+			}
+		})
+		m.pass(5 * time.Second)
+		if n := m.fake.Calls("start") - before; n != 2 {
+			t.Errorf("%d of seven are tried at once", n)
+		}
+		m.pass(10 * time.Minute)
+		if n := m.fake.Calls("start") - before; n != 7 {
+			t.Errorf("%d of seven were tried in the end", n)
 		}
 	})
 }

@@ -33,11 +33,12 @@ const (
 // the steps of each unit run on a goroutine of their own, so that a start that
 // hangs delays nothing else.
 type converger struct {
-	a    *Agent
-	gate *gate
-	loop *loop.Loop
-	pace loop.Pace
-	work *workers
+	a     *Agent
+	gate  *gate
+	loop  *loop.Loop
+	pace  loop.Pace
+	work  *workers
+	words *lastWords
 
 	mu         sync.Mutex
 	want       map[cluster.UnitName]cluster.Assignment
@@ -55,8 +56,9 @@ type converger struct {
 	// look. What is seen of them may be from before its steps: a unit seen as
 	// running that was stopped meanwhile would pass for settled.
 	worked map[cluster.UnitName]bool
-	all    bool      // observe everything
-	synced time.Time // when everything was last observed
+	all    bool          // observe everything
+	synced time.Time     // when everything was last observed
+	lag    time.Duration // how long systemd took to show what was last observed
 
 	told       bool // there is a slice; without one nothing is known to be unwanted
 	opened     bool // the gate was open at the last round
@@ -72,6 +74,7 @@ func newConverger(a *Agent, g *gate) *converger {
 		worked: map[cluster.UnitName]bool{}, shown: map[cluster.UnitName]cluster.Status{},
 	}
 	c.work = newWorkers(c, a.cfg.Parallel)
+	c.words = newLastWords(c)
 	c.loop = loop.New("converge", a.log, c.step)
 	return c
 }
@@ -83,6 +86,7 @@ func (c *converger) run(ctx context.Context) error {
 	defer cancel()
 	c.work.ctx = ctx
 	c.work.spawn(func() { c.listen(ctx) })
+	c.work.spawn(func() { _ = c.words.loop.Run(ctx) })
 	return c.loop.Run(ctx)
 }
 
@@ -293,18 +297,24 @@ func (c *converger) decide(names []cluster.UnitName, all bool, lag time.Duration
 	if all {
 		names = slices.Sorted(maps.Keys(c.seen))
 	}
+	if len(names) > 0 {
+		c.lag = lag
+	}
 	unwanted := converge.Input{Memory: c.memory, Now: now, Hold: !c.opened}
 	wanted := converge.Input{Memory: c.memory, Now: now, Hold: !c.opened || c.purging(now), Lag: lag, Restarting: c.restarting}
 	for _, name := range names {
-		want, ok := c.want[name]
-		switch {
-		case c.worked[name]: // it is dirty, so it is looked at again
-		case c.work.busy(name):
+		if c.worked[name] {
+			continue // it is dirty, so it is looked at again
+		}
+		if c.work.busy(name) {
 			c.show(name, "", now) // slow: at least say what it is doing
-		case ok:
+			continue
+		}
+		c.work.queue.seen(c.seen[name], c.memory[name].Failed(c.seen[name]))
+		if want, ok := c.want[name]; ok {
 			wanted.Want = append(wanted.Want, want)
 			wanted.Seen = append(wanted.Seen, c.seen[name])
-		default:
+		} else {
 			unwanted.Seen = append(unwanted.Seen, c.seen[name])
 		}
 	}
@@ -346,8 +356,8 @@ func (c *converger) carryOut(d converge.Decision, want *cluster.Assignment, now 
 		delete(c.retry, d.Unit)
 		delete(c.restarting, d.Unit)
 		delete(c.shown, d.Unit)
-		delete(c.work.failed, d.Unit)
-		delete(c.work.fetched, d.Unit)
+		c.words.forget(d.Unit)
+		c.work.queue.gone(d.Unit)
 		c.a.statuses.gone(d.Unit)
 		c.loop.Wake() // a purge may be complete
 	case len(d.Steps) == 0:
@@ -378,10 +388,10 @@ func (c *converger) show(name cluster.UnitName, problem string, now time.Time) {
 	}
 	c.shown[name] = status
 	if status.Failed() {
-		c.work.lastWords(status)
+		c.words.publish(status)
 		return
 	}
-	delete(c.work.failed, name)
+	c.words.over(name)
 	c.a.statuses.set(status)
 }
 

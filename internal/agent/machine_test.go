@@ -192,8 +192,9 @@ type machine struct {
 	t    *testing.T
 	hub  *hub
 	fake *systemdtest.Fake
-	// manager is what the daemon is given; nil: the fake.
+	// manager and journal are what the daemon is given; nil: the fake.
 	manager systemd.Manager
+	journal systemd.Journal
 	// prepare is called with each agent before it runs; may be nil.
 	prepare func(*agent.Agent)
 	dir     string
@@ -216,13 +217,16 @@ func newMachine(t *testing.T) *machine {
 // start starts the daemon.
 func (m *machine) start() {
 	m.t.Helper()
-	manager := m.manager
+	manager, journal := m.manager, m.journal
 	if manager == nil {
 		manager = m.fake
 	}
+	if journal == nil {
+		journal = m.fake
+	}
 	m.a = agent.New(agent.Config{
 		Node: "n1", Timings: cluster.DefaultTimings(), Dir: m.dir, BootID: fmt.Sprint("boot", m.boot), Version: "test",
-	}, agent.Deps{Uplink: m.hub, Manager: manager, Journal: m.fake, Permit: &m.permits})
+	}, agent.Deps{Uplink: m.hub, Manager: manager, Journal: journal, Permit: &m.permits})
 	if m.prepare != nil {
 		m.prepare(m.a)
 	}

@@ -2,11 +2,9 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"argosy/internal/cluster"
@@ -18,17 +16,16 @@ import (
 const (
 	// slow is when a job no longer counts against the limit of jobs at once,
 	// and is shown as what it is doing.
-	slow = time.Second
+	slow = 500 * time.Millisecond
+	// slowLags is how many times as long as systemd's last answer took is added:
+	// while systemd is late, that a job takes long says nothing of the unit.
+	slowLags = 2
 	// Reloads gather the units that need one: not before reloadGather, and
 	// not later than reloadPatience after the first asked, even if others are
 	// still on their way.
 	reloadGather   = 50 * time.Millisecond
 	reloadPatience = time.Second
 	reloadRetry    = 2 * time.Second
-	// Fetching logs of failed units.
-	logFetches = 4
-	logTimeout = 5 * time.Second
-	logAgain   = 500 * time.Millisecond
 )
 
 // workers carries out the steps of units. Its fields are guarded by the
@@ -37,8 +34,7 @@ const (
 type workers struct {
 	c     *converger
 	ctx   context.Context //nolint:containedctx // of the run; workers outlive the round that sent them
-	slots chan struct{}
-	logs  chan struct{}
+	queue *queue
 	group sync.WaitGroup
 
 	jobs map[cluster.UnitName]*job
@@ -46,9 +42,7 @@ type workers struct {
 	reload    map[cluster.UnitName]bool
 	since     time.Time
 	reloading bool
-	notBefore time.Time                           // after a reload that failed
-	failed    map[cluster.UnitName]cluster.Status // failures whose log is being fetched
-	fetched   map[cluster.UnitName]cluster.Status // those whose fetch has begun
+	notBefore time.Time // after a reload that failed
 }
 
 // job is one unit's worker.
@@ -60,9 +54,8 @@ type job struct {
 
 func newWorkers(c *converger, parallel int) *workers {
 	return &workers{
-		c: c, slots: make(chan struct{}, parallel), logs: make(chan struct{}, logFetches),
+		c: c, queue: newQueue(parallel),
 		jobs: map[cluster.UnitName]*job{}, reload: map[cluster.UnitName]bool{},
-		failed: map[cluster.UnitName]cluster.Status{}, fetched: map[cluster.UnitName]cluster.Status{},
 	}
 }
 
@@ -104,53 +97,66 @@ func (w *workers) send(d converge.Decision, want *cluster.Assignment, now time.T
 	ctx, cancel := context.WithCancel(w.ctx)
 	j := &job{cancel: cancel, heading: len(steps) < len(d.Steps)}
 	w.jobs[d.Unit] = j
+	turn := w.queue.join(d.Unit, workOf(steps))
 	w.spawn(func() {
 		defer cancel()
-		w.work(ctx, j, d.Unit, steps, want)
+		w.work(ctx, j, turn, steps, want)
 	})
 }
 
-// work carries out a unit's steps on its own goroutine.
-func (w *workers) work(ctx context.Context, j *job, name cluster.UnitName, steps []converge.Step, want *cluster.Assignment) {
-	release, ok := w.acquire(ctx, j, name)
-	if ok {
-		for _, step := range steps {
-			if !w.do(ctx, step, want) {
-				break
-			}
-		}
-		release()
+// work carries out a unit's steps, when its turn comes, on its own goroutine.
+func (w *workers) work(ctx context.Context, j *job, turn *turn, steps []converge.Step, want *cluster.Assignment) {
+	select {
+	case <-turn.come:
+		w.carryOut(ctx, j, turn, steps, want)
+	case <-ctx.Done():
 	}
 	w.c.mu.Lock()
 	defer w.c.mu.Unlock()
-	delete(w.jobs, name)
-	w.c.worked[name], w.c.dirty[name] = true, true
+	if ctx.Err() != nil {
+		w.queue.leave(turn)
+	} else {
+		w.queue.done(turn)
+	}
+	delete(w.jobs, turn.unit)
+	w.c.worked[turn.unit], w.c.dirty[turn.unit] = true, true
 	w.c.loop.Wake()
 }
 
-// acquire takes one of the slots; it is given back at the latest when the job
-// turns out to be slow.
-func (w *workers) acquire(ctx context.Context, j *job, name cluster.UnitName) (release func(), ok bool) {
-	select {
-	case w.slots <- struct{}{}:
-	case <-ctx.Done():
-		return nil, false
-	}
-	var done atomic.Bool
-	give := func() {
-		if done.CompareAndSwap(false, true) {
-			<-w.slots
+// workOf returns what steps want a slot for.
+func workOf(steps []converge.Step) work {
+	of := chores
+	for _, s := range steps {
+		switch {
+		case s.Kind == converge.GiveUp:
+			return relief
+		case s.Kind.Starts():
+			of = starting
 		}
 	}
-	late := loop.NewDeadline(slow, func() {
-		give()
+	return of
+}
+
+// carryOut does one step after the other. The slot is given back when that turns
+// out to be slow.
+func (w *workers) carryOut(ctx context.Context, j *job, turn *turn, steps []converge.Step, want *cluster.Assignment) {
+	w.c.mu.Lock()
+	patience := slow + slowLags*w.c.lag
+	w.c.mu.Unlock()
+	late := loop.NewDeadline(patience, func() {
 		w.c.mu.Lock()
 		defer w.c.mu.Unlock()
+		w.queue.give(turn)
 		j.slow = true
-		w.c.dirty[name] = true
+		w.c.dirty[turn.unit] = true
 		w.c.loop.Wake()
 	})
-	return func() { late.Stop(); give() }, true
+	defer late.Stop()
+	for _, step := range steps {
+		if !w.do(ctx, step, want) {
+			return
+		}
+	}
 }
 
 // do carries out one step and remembers what came of it.
@@ -292,61 +298,4 @@ func (w *workers) stale(ctx context.Context, names []cluster.UnitName) (map[clus
 		}
 	}
 	return hashes, err
-}
-
-// lastWords publishes the status of a failed unit with its last lines; until
-// they are there, nothing is said of the failure. If they do not end with
-// systemd's verdict, they are fetched once more a little later: the journal may be
-// behind systemd.
-func (w *workers) lastWords(status cluster.Status) {
-	name := status.Unit
-	reading, ok := w.failed[name]
-	switch {
-	case ok && sameStart(reading, status):
-		w.failed[name] = status // what is newest goes with the lines
-		return
-	case sameStart(w.fetched[name], status) || w.c.a.deps.Journal == nil:
-		w.c.a.statuses.set(status)
-		return
-	}
-	w.fetched[name], w.failed[name] = status, status
-	ctx := w.ctx
-	w.spawn(func() {
-		lines, err := w.tail(ctx, name)
-		w.fetchedLog(status, lines)
-		if err == nil && !systemd.ToldAll(name, lines) && loop.Sleep(ctx, logAgain) == nil {
-			if lines, err = w.tail(ctx, name); err == nil {
-				w.c.a.statuses.addLog(status, lines)
-			}
-		}
-		if err != nil && !errors.Is(err, context.Canceled) {
-			w.c.a.log.Warn("log of a failed unit not read", "unit", name, "err", err)
-		}
-	})
-}
-
-// fetchedLog publishes a failure, unless the unit is not as it was any more. It
-// does not expect the mutex.
-func (w *workers) fetchedLog(failed cluster.Status, lines []string) {
-	w.c.mu.Lock()
-	defer w.c.mu.Unlock()
-	if status, ok := w.failed[failed.Unit]; ok && sameStart(status, failed) {
-		delete(w.failed, failed.Unit)
-		status.Log = lines
-		w.c.a.statuses.set(status)
-	}
-}
-
-// tail reads a unit's last lines, a few units at a time. It does not expect
-// the mutex.
-func (w *workers) tail(ctx context.Context, name cluster.UnitName) ([]string, error) {
-	select {
-	case w.logs <- struct{}{}:
-		defer func() { <-w.logs }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	ctx, cancel := context.WithTimeout(ctx, logTimeout)
-	defer cancel()
-	return w.c.a.deps.Journal.Tail(ctx, name, cluster.LogLinesMax)
 }

@@ -217,6 +217,9 @@ func (k Known) settle(want cluster.Assignment, seen systemd.Unit) Known {
 	return k
 }
 
+// Failed reports whether a unit failed, or its last start did.
+func (k Known) Failed(seen systemd.Unit) bool { return k.problem(seen) != "" }
+
 // problem says what is wrong with a unit that was started, or "".
 func (k Known) problem(seen systemd.Unit) string {
 	switch {

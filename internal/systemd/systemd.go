@@ -90,6 +90,9 @@ type Manager interface {
 
 // Journal is the port to the log of a node's units.
 type Journal interface {
+	// Sync waits until the journal holds what was written before it was called: the
+	// last words of a unit that has just failed may still be on their way.
+	Sync(ctx context.Context) error
 	// Tail returns the last n lines of a unit, oldest first.
 	Tail(ctx context.Context, name cluster.UnitName, n int) ([]string, error)
 	// Follow calls line for the last lines of a unit, and then for each new one
@@ -99,9 +102,9 @@ type Journal interface {
 }
 
 // ToldAll reports whether the last lines of a unit that failed, as Tail returns
-// them, end with systemd's verdict on it ("web.service: Failed with result
-// 'exit-code'.", and perhaps that its start failed). Tail waits for what was written
-// before it was asked, so what the unit itself wrote is there too.
+// them after a Sync, end with systemd's verdict on it ("web.service: Failed with result
+// 'exit-code'.", and perhaps that its start failed): what the unit itself wrote is there
+// too then.
 func ToldAll(name cluster.UnitName, lines []string) bool {
 	return slices.ContainsFunc(lines[max(0, len(lines)-2):], func(line string) bool {
 		return strings.HasPrefix(line, string(name)+": Failed with result '")

@@ -112,7 +112,10 @@ func (b *bench) argosy(l *lab.Lab, args ...string) (time.Duration, error) {
 	return time.Since(start), nil
 }
 
-const unitText = "[Service]\nExecStart=/bin/sleep infinity\n"
+const (
+	unitText = "[Service]\nExecStart=/bin/sleep infinity\n"
+	sickText = "[Unit]\nStartLimitBurst=2\n[Service]\nExecStart=/bin/false\nRestart=on-failure\n"
+)
 
 func (b *bench) files(n int) (dir string, names []string, err error) {
 	if dir, err = os.MkdirTemp("", "argosy-bench-"); err != nil {
@@ -159,8 +162,15 @@ func (b *bench) beside(l *lab.Lab) error {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	sick := filepath.Join(dir, "sick@.service")
-	text := "[Unit]\nStartLimitBurst=2\n[Service]\nExecStart=/bin/false\nRestart=on-failure\n"
-	if err := os.WriteFile(sick, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(sick, []byte(sickText), 0o600); err != nil {
+		return err
+	}
+	direct, err := b.direct(l, n, unitText)
+	if err != nil {
+		return err
+	}
+	directBeside, err := b.direct(l, n, sickText, unitText)
+	if err != nil {
 		return err
 	}
 	var took []time.Duration
@@ -180,7 +190,8 @@ func (b *bench) beside(l *lab.Lab) error {
 		}
 	}
 	b.row(fmt.Sprintf("start %d units beside %d that fail", n, n), seconds(took[1]),
-		fmt.Sprintf("%.1f times what it takes alone, %s", took[1].Seconds()/took[0].Seconds(), seconds(took[0])))
+		fmt.Sprintf("%.1f times what it takes alone, %s; systemctl alone %s, %.1f times %s",
+			took[1].Seconds()/took[0].Seconds(), seconds(took[0]), seconds(directBeside), directBeside.Seconds()/direct.Seconds(), seconds(direct)))
 	return nil
 }
 
@@ -191,7 +202,7 @@ func (b *bench) fleet(l *lab.Lab, n int) (keep func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	direct, err := b.direct(l, n)
+	direct, err := b.direct(l, n, unitText)
 	if err != nil {
 		return nil, err
 	}
@@ -222,21 +233,24 @@ func (b *bench) fleet(l *lab.Lab, n int) (keep func() error, err error) {
 	return nil, end()
 }
 
-// direct starts the same units by systemctl on the three nodes at once: the
-// physical limit.
-func (b *bench) direct(l *lab.Lab, n int) (time.Duration, error) {
+// direct starts units by systemctl on the three nodes at once, n in all of each
+// template: the physical limit.
+func (b *bench) direct(l *lab.Lab, n int, templates ...string) (time.Duration, error) {
 	type result struct {
 		took time.Duration
 		err  error
 	}
-	each := (n + 2) / 3
+	var write, start strings.Builder
+	for i, text := range templates {
+		fmt.Fprintf(&write, "printf '%s' >/run/systemd/system/d%d@.service; ", strings.ReplaceAll(text, "\n", `\n`), i)
+		fmt.Fprintf(&start, " d%d@{1..%d}", i, (n+2)/3)
+	}
+	script := write.String() + fmt.Sprintf(`
+		start=$(date +%%s%%N); systemctl start %s; end=$(date +%%s%%N)
+		systemctl stop 'd?@*'; rm /run/systemd/system/d?@.service; systemctl reset-failed; systemctl daemon-reload; echo $((end - start))`, &start)
 	results := make(chan result)
 	for i := 1; i <= 3; i++ {
 		go func() {
-			script := fmt.Sprintf(`printf '%s' >/run/systemd/system/d@.service
-				start=$(date +%%s%%N); systemctl start d@{1..%d}; end=$(date +%%s%%N)
-				systemctl stop 'd@*'; rm /run/systemd/system/d@.service; systemctl daemon-reload; echo $((end - start))`,
-				strings.ReplaceAll(unitText, "\n", `\n`), each)
 			var out, errs bytes.Buffer
 			_, err := b.node(l, i).Exec(b.ctx, nil, &out, &errs, "bash", "-c", script)
 			ns, parseErr := strconv.ParseInt(strings.TrimSpace(out.String()), 10, 64)

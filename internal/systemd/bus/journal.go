@@ -37,7 +37,6 @@ var _ systemd.Journal = Journal{}
 
 // Tail implements systemd.Journal. The lines have no time and no prefix.
 func (j Journal) Tail(ctx context.Context, name cluster.UnitName, n int) ([]string, error) {
-	j.sync(ctx)
 	var lines []string
 	err := j.run(ctx, []string{"--output=cat", "--lines=" + strconv.Itoa(n), "--unit=" + string(name)}, func(out io.Reader) error {
 		return eachLine(out, lineMax, func(line string) error {
@@ -48,11 +47,12 @@ func (j Journal) Tail(ctx context.Context, name cluster.UnitName, n int) ([]stri
 	return lines, err
 }
 
-// sync waits until the journal has taken in what was written before: the last
-// words of a unit that has just failed may still be on their way. If it cannot
-// be done, the journal is read as it is.
-func (j Journal) sync(ctx context.Context) {
-	_ = exec.CommandContext(ctx, cmp.Or(j.Program, "journalctl"), "--sync").Run()
+// Sync implements systemd.Journal.
+func (j Journal) Sync(ctx context.Context) error {
+	return j.run(ctx, []string{"--sync"}, func(out io.Reader) error {
+		_, err := io.Copy(io.Discard, out)
+		return err
+	})
 }
 
 // Follow implements systemd.Journal.

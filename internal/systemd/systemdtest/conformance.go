@@ -403,6 +403,9 @@ func testVerdict(t *testing.T, s *suite) {
 	const name = "argosytest-verdict.service"
 	s.write(name, "[Service]\nType=oneshot\nExecStartPre=/bin/echo my last words\nExecStart=/bin/false\n")
 	s.run(systemd.Start, name, "failed")
+	if err := s.node.Journal.Sync(t.Context()); err != nil {
+		t.Error(err)
+	}
 	lines, err := s.node.Journal.Tail(t.Context(), name, 10)
 	if err != nil || !systemd.ToldAll(name, lines) || !slices.Contains(lines, "my last words") {
 		t.Errorf("tail: %q, %v", lines, err)

@@ -24,6 +24,13 @@ func (f *Fake) printLines(name cluster.UnitName, text string) {
 	}
 }
 
+// Sync implements systemd.Journal: what is printed is there at once.
+func (f *Fake) Sync(ctx context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.enter(ctx, "sync", "")
+}
+
 // Tail implements systemd.Journal.
 func (f *Fake) Tail(ctx context.Context, name cluster.UnitName, n int) ([]string, error) {
 	pass(f.JournalLag)
