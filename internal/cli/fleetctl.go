@@ -97,8 +97,6 @@ func (a *app) asFleetctl(root *cobra.Command) {
 	flags.StringVar(&f.certificate, "cert-file", "", "the certificate for an https:// endpoint")
 	flags.StringVar(&f.ca, "ca-file", "", "the authority of an https:// endpoint")
 	flags.BoolVar(&f.debug, "debug", false, "say more on standard error")
-	root.Version = buildVersion()
-	root.SetVersionTemplate("{{.Name}} version {{.Version}}\n")
 	for _, verb := range root.Commands() {
 		verb.Hidden = verb.Hidden || !slices.Contains(fleetVerbs(), verb.Name())
 		for _, flag := range retiredFlags() {

@@ -246,10 +246,12 @@ func TestFleetctlsVerbsAreShortenedAsEver(t *testing.T) {
 	}
 }
 
-func TestFleetctlsVersion(t *testing.T) {
-	verb, flag := run(t, &fake{}, "fleetctl version"), run(t, &fake{}, "fleetctl --version")
-	if !strings.HasPrefix(verb.out, "fleetctl version ") || verb != flag || verb.code != 0 {
-		t.Errorf("%+v\n%+v", verb, flag)
+func TestTheVersionIsAVerbAndAFlag(t *testing.T) {
+	for program, want := range map[string]string{"fleetctl": "fleetctl version ", "argosy": "argosy "} {
+		verb, flag := run(t, &fake{}, program+" version"), run(t, &fake{}, program+" --version")
+		if !strings.HasPrefix(verb.out, want) || verb != flag || verb.code != 0 {
+			t.Errorf("%+v\n%+v", verb, flag)
+		}
 	}
 }
 

@@ -166,7 +166,7 @@ func fleetTarget(r fileRow, full bool) string {
 	case p == nil || p.Pending():
 		return ""
 	}
-	row := rowOn(r.unit, cluster.Status{Node: p.Nodes[0]}, r.nodes)
+	row := rowOn(&r.unit, cluster.Status{Node: p.Nodes[0]}, r.nodes)
 	return machineText(row, full)
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"path"
-	"slices"
 	"strconv"
 	"time"
 
@@ -48,7 +47,7 @@ func newListUnits(a *app) *cobra.Command {
 
 // unitRow is one unit on one node, or waiting for one.
 type unitRow struct {
-	unit   wire.UnitView
+	unit   *wire.UnitView
 	status cluster.Status
 	node   string // its name
 	ip     string
@@ -91,17 +90,16 @@ func unitListing(a *app, patterns *[]string) listing[unitRow] {
 			if known, err := b.Nodes(ctx); err == nil {
 				note(nodes, known.Items)
 			}
-			list.Items = slices.DeleteFunc(matching(list.Items, *patterns), func(view wire.UnitView) bool {
-				return len(unitRows([]wire.UnitView{view}, nil)) == 0 // on no node, and waiting for none
-			})
-			return list, unitRows(list.Items, nodes), nil
+			rows := unitRows(matching(list.Items, *patterns), nodes)
+			list.Items = shown(rows)
+			return list, rows, nil
 		},
 		change: func(change wire.Change) (any, []unitRow) {
 			note(nodes, change.Nodes)
 			change.Nodes, change.GoneNodes = nil, nil
 			return unitChange(change, *patterns, func(views []wire.UnitView) []unitRow { return unitRows(views, nodes) },
 				func(name cluster.UnitName) unitRow {
-					return unitRow{unit: wire.UnitView{Unit: cluster.Unit{Name: name}}, status: cluster.Status{Active: "gone"}}
+					return unitRow{unit: &wire.UnitView{Unit: cluster.Unit{Name: name}}, status: cluster.Status{Active: "gone"}}
 				})
 		},
 	}
@@ -138,8 +136,9 @@ func note(nodes map[cluster.NodeID]wire.NodeView, views []wire.NodeView) {
 // of the unit, one for each that it is placed on and that has not, and one if
 // it waits for a node.
 func unitRows(views []wire.UnitView, nodes map[cluster.NodeID]wire.NodeView) []unitRow {
-	var rows []unitRow
-	for _, view := range views {
+	rows := make([]unitRow, 0, len(views))
+	for i := range views {
+		view := &views[i]
 		told := map[cluster.NodeID]bool{}
 		for _, status := range view.Statuses {
 			told[status.Node] = true
@@ -162,7 +161,19 @@ func unitRows(views []wire.UnitView, nodes map[cluster.NodeID]wire.NodeView) []u
 	return rows
 }
 
-func rowOn(view wire.UnitView, status cluster.Status, nodes map[cluster.NodeID]wire.NodeView) unitRow {
+// shown returns the units that rows are of: those on no node, and waiting for none,
+// have no row.
+func shown(rows []unitRow) []wire.UnitView {
+	units := make([]wire.UnitView, 0, len(rows))
+	for i, r := range rows {
+		if i == 0 || rows[i-1].unit != r.unit {
+			units = append(units, *r.unit)
+		}
+	}
+	return units
+}
+
+func rowOn(view *wire.UnitView, status cluster.Status, nodes map[cluster.NodeID]wire.NodeView) unitRow {
 	row := unitRow{unit: view, status: status, node: status.Node.Short()}
 	if node, ok := nodes[status.Node]; ok {
 		row.node, row.ip = node.Name, addressText(node)

@@ -60,6 +60,8 @@ it runs the unit on one of the machines, and elsewhere when that machine dies.`,
 	flags.DurationVar(&a.flags.timeout, "timeout", requestTimeout, "give up on a request after this long")
 	complete(root, "context", a.allContextNames)
 	flags.BoolVarP(&a.flags.verbose, "verbose", "v", false, "say more on standard error")
+	root.Version = buildVersion()
+	root.SetVersionTemplate(a.versionLine())
 	for _, group := range verbs(a) {
 		for _, verb := range group.verbs {
 			verb.GroupID = group.id

@@ -1,13 +1,15 @@
 package cli
 
 import (
+	"fmt"
 	"runtime"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
 )
 
-const versionExample = `  argosy version`
+const versionExample = `  argosy version
+  argosy --version`
 
 func newVersion(a *app) *cobra.Command {
 	return &cobra.Command{
@@ -17,14 +19,18 @@ func newVersion(a *app) *cobra.Command {
 		Example: versionExample,
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if a.fleet() {
-				a.printf("%s version %s\n", a.name, buildVersion())
-				return nil
-			}
-			a.printf("%s %s %s/%s\n", a.name, buildVersion(), runtime.GOOS, runtime.GOARCH)
+			a.printf("%s", a.versionLine())
 			return nil
 		},
 	}
+}
+
+// versionLine is what the verb says, and the flag --version of every command line.
+func (a *app) versionLine() string {
+	if a.fleet() {
+		return fmt.Sprintf("%s version %s\n", a.name, buildVersion())
+	}
+	return fmt.Sprintf("%s %s %s/%s\n", a.name, buildVersion(), runtime.GOOS, runtime.GOARCH)
 }
 
 // buildVersion returns the stamp of the build: the tag, or the commit.
