@@ -84,12 +84,12 @@ func millis(d time.Duration) string { return fmt.Sprintf("%.0f ms", float64(d.Mi
 func rate(n int, took time.Duration) string { return fmt.Sprintf("%.0f/s", float64(n)/took.Seconds()) }
 
 // spread shows the middle and the worst of several times.
-func spread(times []time.Duration) string {
+func spread(times []time.Duration, word func(time.Duration) string) string {
 	if len(times) == 0 {
 		return "-"
 	}
 	slices.Sort(times)
-	return fmt.Sprintf("median %s, worst %s", seconds(times[len(times)/2]), seconds(times[len(times)-1]))
+	return fmt.Sprintf("median %s, worst %s", word(times[len(times)/2]), word(times[len(times)-1]))
 }
 
 // fastest returns the least of the times that something takes.
