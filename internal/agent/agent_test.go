@@ -429,6 +429,35 @@ func TestAJournalThatIsBehindIsReadOnceMore(t *testing.T) {
 	})
 }
 
+// stuck is a journal that does not answer.
+type stuck struct{ *systemdtest.Fake }
+
+func (stuck) Sync(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+
+func (stuck) Tail(ctx context.Context, _ cluster.UnitName, _ int) ([]string, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func TestAJournalThatIsStuckHidesNoFailureForLong(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.journal = stuck{m.fake}
+		m.start()
+		m.hub.change(func() {
+			for i := range 60 {
+				name := cluster.UnitName(fmt.Sprintf("bad%d.service", i))
+				m.hub.units[name] = assignment(name, "[Service]\nType=oneshot\nExecStart=/bin/false\n")
+			}
+		})
+		m.pass(25 * time.Second)
+		for i := range 60 {
+			if s := m.status(cluster.UnitName(fmt.Sprintf("bad%d.service", i))); !s.Failed() {
+				t.Errorf("%+v", s)
+			}
+		}
+	})
+}
+
 func TestManyFailuresAreReadInTurnAfterOneSync(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *machine) {
 		m.fake.JournalLag = time.Second
@@ -656,6 +685,110 @@ func TestAUnitThatKeepsSystemdFromOtherWorkIsGivenUp(t *testing.T) {
 		}
 		if s := m.status("sick.service"); s.Job != cluster.JobGaveUp || s.Restarts != 1 {
 			t.Errorf("after another try: %+v", s)
+		}
+	})
+}
+
+// many assigns instances of a template.
+func (m *machine) many(template, text string, n int) {
+	m.hub.change(func() {
+		for i := range n {
+			name := cluster.UnitName(fmt.Sprintf("%s@%03d.service", template, i))
+			m.hub.units[name] = assignment(name, text)
+		}
+	})
+}
+
+const sick = "[Service]\nExecStart=/bin/false\nRestart=on-failure\n"
+
+func TestANodeThatIsDeclaredDeadStartsNothingThatWaitsForItsTurn(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.fake.Lag = 3 * time.Second
+		m.start()
+		m.pass(10 * time.Second)
+		m.many("bad", sick, 100)
+		m.pass(5 * time.Second)
+		m.hub.change(func() { m.hub.session.Dead, m.hub.mute = true, true })
+		m.pass(2 * time.Second) // it hears of it
+		before := m.fake.Calls("start")
+		m.pass(time.Minute)
+		if n := m.fake.Calls("start"); n != before || before == 0 || before == 100 {
+			t.Errorf("%d starts after it was declared dead, %d before", n-before, before)
+		}
+	})
+}
+
+func TestATextThatIsMendedIsNotDoubted(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.fake.Lag = 300 * time.Millisecond
+		m.start()
+		m.many("web", sick, 100)
+		m.pass(10 * time.Minute)
+		m.many("web", daemon, 100)
+		m.pass(10 * time.Second)
+		if n := len(m.fake.Processes()); n != 100 {
+			t.Errorf("%d of 100 run", n)
+		}
+	})
+}
+
+func TestStopsDoNotWaitForStarts(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.fake.Lag = 300 * time.Millisecond
+		m.start()
+		m.hub.assign("db.service", daemon)
+		m.pass(5 * time.Second)
+		m.hub.change(func() {
+			for i := range 300 { // of names of their own: each is looked at after its start
+				name := cluster.UnitName(fmt.Sprintf("a%d.service", i))
+				m.hub.units[name] = assignment(name, daemon)
+			}
+		})
+		m.pass(3 * time.Second)
+		m.hub.drop("db.service")
+		m.pass(3 * time.Second)
+		if _, there := m.hub.record("db.service"); there || m.fake.Processes()["db.service"] != 0 {
+			t.Error("db.service is still there")
+		}
+	})
+}
+
+func TestWhatWaitsForItsTurnSaysSo(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.fake.Lag = 300 * time.Millisecond
+		m.start()
+		m.many("bad", sick, 100)
+		m.pass(waitLong)
+		s := m.status("bad@099.service")
+		if s.Active != "inactive" || s.Problem != "waits for its turn on the node: more of bad@.service fail than run" {
+			t.Errorf("%+v", s)
+		}
+		updates := m.hub.sentUpdates()
+		m.pass(10 * time.Second)
+		if n := m.hub.sentUpdates() - updates; n > 60 {
+			t.Errorf("%d updates in 10 s", n)
+		}
+		m.pass(10 * time.Minute)
+		if s := m.status("bad@099.service"); !s.Failed() {
+			t.Errorf("in the end: %+v", s)
+		}
+	})
+}
+
+const waitLong = 15 * time.Second
+
+func TestAUnitThatWaitsForItsTurnIsStillWatched(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.fake.Lag = 300 * time.Millisecond
+		m.start()
+		m.hub.assign("bad@200.service", daemon)
+		m.pass(5 * time.Second)
+		m.many("bad", sick, 100)
+		m.pass(10 * time.Second)
+		m.hub.assign("bad@200.service", sick) // it is stopped, and waits with the others
+		m.pass(3 * time.Second)
+		if s := m.status("bad@200.service"); s.Active == "active" || m.fake.Processes()["bad@200.service"] != 0 {
+			t.Errorf("%+v", s)
 		}
 	})
 }

@@ -24,6 +24,10 @@ const (
 	// questions must not take its time from the starts that they are about.
 	gatherRounds    = 20 * time.Millisecond
 	gatherRoundsMax = time.Second
+	// A unit that waits for its turn is shown to after waitShown; that is looked at
+	// each waitLook.
+	waitShown = 10 * time.Second
+	waitLook  = time.Second
 	// purgePatience is how long a node that comes back lets the removal of
 	// what does not belong to it go before the start of new work.
 	purgePatience = 10 * time.Second
@@ -83,7 +87,11 @@ func newConverger(a *Agent, g *gate) *converger {
 func (c *converger) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer c.work.wait()
-	defer cancel()
+	defer func() {
+		c.mu.Lock() // whoever holds it may be sending a worker
+		defer c.mu.Unlock()
+		cancel()
+	}()
 	c.work.ctx = ctx
 	c.work.spawn(func() { c.listen(ctx) })
 	c.work.spawn(func() { _ = c.words.loop.Run(ctx) })
@@ -300,17 +308,36 @@ func (c *converger) decide(names []cluster.UnitName, all bool, lag time.Duration
 	if len(names) > 0 {
 		c.lag = lag
 	}
+	names = slices.DeleteFunc(names, func(name cluster.UnitName) bool {
+		if !c.worked[name] && c.work.busy(name) {
+			c.show(name, "", now) // slow: at least say what it is doing
+		}
+		return c.worked[name] || c.work.busy(name) // it is looked at again
+	})
+	for _, name := range names {
+		want, ok := c.want[name]
+		c.work.queue.seen(pointer(want, ok), c.seen[name], c.memory[name])
+	}
+	c.restarting.Seen(c.plan(names, lag, now), now)
+	c.proceed(now)
+	c.showWaiting(now)
+	c.work.reloadIfDue(now)
+	return c.again(now)
+}
+
+func pointer(want cluster.Assignment, ok bool) *cluster.Assignment {
+	if !ok {
+		return nil
+	}
+	return &want
+}
+
+// plan decides units by what was last seen of them, sends workers, and returns what
+// that is of those that are wanted.
+func (c *converger) plan(names []cluster.UnitName, lag time.Duration, now time.Time) []systemd.Unit {
 	unwanted := converge.Input{Memory: c.memory, Now: now, Hold: !c.opened}
 	wanted := converge.Input{Memory: c.memory, Now: now, Hold: !c.opened || c.purging(now), Lag: lag, Restarting: c.restarting}
 	for _, name := range names {
-		if c.worked[name] {
-			continue // it is dirty, so it is looked at again
-		}
-		if c.work.busy(name) {
-			c.show(name, "", now) // slow: at least say what it is doing
-			continue
-		}
-		c.work.queue.seen(c.seen[name], c.memory[name].Failed(c.seen[name]))
 		if want, ok := c.want[name]; ok {
 			wanted.Want = append(wanted.Want, want)
 			wanted.Seen = append(wanted.Seen, c.seen[name])
@@ -318,23 +345,53 @@ func (c *converger) decide(names []cluster.UnitName, all bool, lag time.Duration
 			unwanted.Seen = append(unwanted.Seen, c.seen[name])
 		}
 	}
-	for _, d := range converge.Plan(unwanted) {
-		if unwanted.Hold {
-			c.held[d.Unit] = true
+	for _, in := range []converge.Input{unwanted, wanted} {
+		for _, d := range converge.Plan(in) {
+			want, ok := c.want[d.Unit]
+			if in.Hold {
+				c.held[d.Unit] = true
+			}
+			c.carryOut(d, pointer(want, ok), now)
 		}
-		c.carryOut(d, nil, now)
 	}
-	decisions := converge.Plan(wanted)
-	c.restarting.Seen(wanted.Seen, now)
-	for _, d := range decisions {
-		want := c.want[d.Unit]
-		if wanted.Hold {
-			c.held[d.Unit] = true
+	return wanted.Seen
+}
+
+// proceed has those worked on whose turn has come, decided by what is known now.
+func (c *converger) proceed(now time.Time) {
+	if open, _ := c.gate.open(now); !open {
+		c.opened = false // until the next round has looked
+	}
+	for c.work.ctx.Err() == nil {
+		name := c.work.queue.next(now)
+		switch {
+		case name == "":
+			return
+		case c.worked[name], c.work.busy(name):
+			c.work.queue.leave(name) // it is looked at again
+		default:
+			c.plan([]cluster.UnitName{name}, 0, now)
+			c.work.queue.leave(name) // if nothing is to be done any more
 		}
-		c.carryOut(d, &want, now)
 	}
-	c.work.reloadIfDue(now)
-	return c.again(now)
+}
+
+// showWaiting publishes why units wait that have for long.
+func (c *converger) showWaiting(now time.Time) {
+	for _, t := range c.work.queue.line {
+		if !t.told && now.Sub(t.since) >= waitShown {
+			t.told = true
+			c.show(t.unit, c.whileWaiting(t, now), now)
+		}
+	}
+}
+
+// whileWaiting is the problem of a unit that waits for its turn, if there is one.
+func (c *converger) whileWaiting(t *turn, now time.Time) string {
+	if problem := c.memory[t.unit].Problem(c.seen[t.unit]); problem != "" || now.Sub(t.since) < waitShown {
+		return problem
+	}
+	return c.work.queue.reason(t)
 }
 
 // carryOut notes one decision and sends a worker if there is work.
@@ -361,6 +418,7 @@ func (c *converger) carryOut(d converge.Decision, want *cluster.Assignment, now 
 		c.a.statuses.gone(d.Unit)
 		c.loop.Wake() // a purge may be complete
 	case len(d.Steps) == 0:
+		c.work.queue.leave(d.Unit)
 		c.show(d.Unit, d.Problem, now)
 	default:
 		if d.Problem != "" {
@@ -413,5 +471,8 @@ func (c *converger) again(now time.Time) time.Duration {
 		earlier(c.purgeUntil)
 	}
 	earlier(c.work.reloadAt())
+	if len(c.work.queue.line) > 0 {
+		earlier(now.Add(waitLook))
+	}
 	return max(next.Sub(now), time.Millisecond)
 }

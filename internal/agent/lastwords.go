@@ -3,7 +3,6 @@ package agent
 import (
 	"cmp"
 	"context"
-	"slices"
 	"time"
 
 	"argosy/internal/cluster"
@@ -12,8 +11,10 @@ import (
 )
 
 const (
-	wordsTimeout = 5 * time.Second        // for one unit
+	wordsTimeout = 5 * time.Second        // for a sync, and for one unit's lines
 	wordsAgain   = 500 * time.Millisecond // until a second look
+	// A failure is not kept back for longer than wordsPatience: its lines are added.
+	wordsPatience = 5 * time.Second
 )
 
 // lastWords publishes failures, each with the last lines of its unit. One is read
@@ -27,13 +28,20 @@ type lastWords struct {
 	unsaid map[cluster.UnitName]cluster.Status // failures of which nothing is said yet
 	begun  map[cluster.UnitName]cluster.Status // the last failure of each unit that lines were fetched for
 	due    map[cluster.UnitName]fetch
+	synced time.Time // when the last sync began; only the loop uses it
 }
 
 // fetch is what is to be read.
 type fetch struct {
 	failure cluster.Status
-	at      time.Time
-	second  bool // look: the first was before systemd's verdict was in the journal
+	asked   time.Time
+	at      time.Time // not before
+	second  bool      // look: the first was before systemd's verdict was in the journal
+}
+
+// before orders fetches by when they were asked for.
+func (f fetch) before(g fetch) bool {
+	return cmp.Or(f.asked.Compare(g.asked), cmp.Compare(f.failure.Unit, g.failure.Unit)) < 0
 }
 
 func newLastWords(c *converger) *lastWords {
@@ -54,63 +62,70 @@ func (l *lastWords) publish(status cluster.Status) {
 		l.c.a.statuses.set(status)
 	default:
 		l.begun[name], l.unsaid[name] = status, status
-		l.due[name] = fetch{failure: status}
+		l.due[name] = fetch{failure: status, asked: time.Now()}
 		l.loop.Wake()
 	}
 }
 
 // over notes that a unit has not failed any more.
-func (l *lastWords) over(name cluster.UnitName) { delete(l.unsaid, name) }
+func (l *lastWords) over(name cluster.UnitName) {
+	delete(l.unsaid, name)
+	delete(l.due, name)
+}
 
 // forget forgets a unit.
 func (l *lastWords) forget(name cluster.UnitName) {
 	l.over(name)
 	delete(l.begun, name)
-	delete(l.due, name)
 }
 
 // step reads the lines of all units that are due.
 func (l *lastWords) step(ctx context.Context) (time.Duration, error) {
-	batch := l.take(time.Now())
-	if len(batch) > 0 {
-		if err := l.c.a.deps.Journal.Sync(ctx); err != nil && ctx.Err() == nil {
-			l.c.a.log.Warn("journal not synced; it is read as it is", "err", err)
+	for ctx.Err() == nil {
+		f, due, next := l.take(time.Now())
+		if !due {
+			return next, nil
 		}
-	}
-	for _, f := range batch {
+		if !l.synced.After(f.asked) {
+			l.sync(ctx)
+		}
 		l.read(ctx, f)
 	}
-	return l.next(time.Now()), nil
+	return loop.Never, nil
 }
 
-// take returns what is due, the oldest failure first.
-func (l *lastWords) take(now time.Time) []fetch {
+// take returns what is due and was asked for first, or how long until something is.
+// Failures that were kept back for long are published.
+func (l *lastWords) take(now time.Time) (first fetch, due bool, next time.Duration) {
 	l.c.mu.Lock()
 	defer l.c.mu.Unlock()
-	var batch []fetch
+	next = loop.Never
 	for name, f := range l.due {
-		if !f.at.After(now) {
-			delete(l.due, name)
-			batch = append(batch, f)
+		if status, unsaid := l.unsaid[name]; unsaid && now.Sub(f.asked) >= wordsPatience {
+			delete(l.unsaid, name)
+			l.c.a.statuses.set(status)
+		}
+		switch left := f.at.Sub(now); {
+		case left > 0 && (next == loop.Never || left < next):
+			next = left
+		case left <= 0 && (!due || f.before(first)):
+			first, due = f, true
 		}
 	}
-	slices.SortFunc(batch, func(a, b fetch) int {
-		return cmp.Or(a.failure.Since.Compare(b.failure.Since), cmp.Compare(a.failure.Unit, b.failure.Unit))
-	})
-	return batch
+	if due {
+		delete(l.due, first.failure.Unit)
+	}
+	return first, due, next
 }
 
-// next returns how long until something is due.
-func (l *lastWords) next(now time.Time) time.Duration {
-	l.c.mu.Lock()
-	defer l.c.mu.Unlock()
-	next := loop.Never
-	for _, f := range l.due {
-		if wait := max(f.at.Sub(now), 1); next == loop.Never || wait < next {
-			next = wait
-		}
+// sync has the journal take in what was written so far.
+func (l *lastWords) sync(ctx context.Context) {
+	timely, cancel := context.WithTimeout(ctx, wordsTimeout)
+	defer cancel()
+	l.synced = time.Now()
+	if err := l.c.a.deps.Journal.Sync(timely); err != nil && ctx.Err() == nil {
+		l.c.a.log.Warn("journal not synced; it is read as it is", "err", err)
 	}
-	return next
 }
 
 // read reads one unit's lines and publishes them. If they do not end with systemd's
@@ -128,17 +143,16 @@ func (l *lastWords) read(ctx context.Context, f fetch) {
 	}
 	l.c.mu.Lock()
 	defer l.c.mu.Unlock()
-	if f.second && err == nil {
-		l.c.a.statuses.addLog(f.failure, lines)
-		return
-	}
-	if status, ok := l.unsaid[name]; ok && sameStart(status, f.failure) {
+	if status, unsaid := l.unsaid[name]; unsaid && sameStart(status, f.failure) {
 		delete(l.unsaid, name)
 		status.Log = lines
 		l.c.a.statuses.set(status)
+	} else if err == nil {
+		l.c.a.statuses.addLog(f.failure, lines)
 	}
 	_, newer := l.due[name]
-	if err == nil && !newer && !systemd.ToldAll(name, lines) {
-		l.due[name] = fetch{failure: f.failure, at: time.Now().Add(wordsAgain), second: true}
+	if err == nil && !newer && !f.second && !systemd.ToldAll(name, lines) {
+		now := time.Now()
+		l.due[name] = fetch{failure: f.failure, asked: now, at: now.Add(wordsAgain), second: true}
 	}
 }

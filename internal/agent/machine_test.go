@@ -82,6 +82,13 @@ func (h *hub) record(name cluster.UnitName) (cluster.Status, bool) {
 	return s, ok
 }
 
+// sentUpdates returns how many updates of statuses have come.
+func (h *hub) sentUpdates() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.updates
+}
+
 func (h *hub) Renew(ctx context.Context, s cluster.Session) (cluster.Session, error) {
 	answer, err := h.renew(s)
 	return answer, errors.Join(err, loop.Sleep(ctx, h.delay))

@@ -4,37 +4,71 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"argosy/internal/cluster"
+	"argosy/internal/converge"
 	"argosy/internal/systemd"
 )
 
-// play lets units come and go; it returns who was given a slot, in this order. A
-// word is what happens to the units in braces after it, or to the one that follows.
+// play lets units come and go; it returns who was worked on, in this order. A word
+// is what happens to the unit, or the instances, named after it.
 func play(t *testing.T, slots int, script string) string {
 	q := newQueue(slots)
-	turns := map[cluster.UnitName]*turn{}
-	var order []cluster.UnitName
+	now := time.Now()
+	want := func(n cluster.UnitName) *cluster.Assignment { return &cluster.Assignment{Name: n, Hash: "text"} }
+	asked := map[cluster.UnitName]turn{}
+	working := map[cluster.UnitName]*turn{}
 	var worked []string
-	events := map[string]func(cluster.UnitName){
-		"starts":  func(n cluster.UnitName) { turns[n] = q.join(n, starting); order = append(order, n) },
-		"stops":   func(n cluster.UnitName) { turns[n] = q.join(n, chores); order = append(order, n) },
-		"relief":  func(n cluster.UnitName) { turns[n] = q.join(n, relief); order = append(order, n) },
-		"done":    func(n cluster.UnitName) { q.done(turns[n]) },
-		"slow":    func(n cluster.UnitName) { q.give(turns[n]) },
-		"leaves":  func(n cluster.UnitName) { q.leave(turns[n]) },
-		"runs":    func(n cluster.UnitName) { q.seen(systemd.Unit{Name: n, Active: "active"}, false) },
-		"down":    func(n cluster.UnitName) { q.seen(systemd.Unit{Name: n, Active: "inactive"}, false) },
-		"failed":  func(n cluster.UnitName) { q.seen(systemd.Unit{Name: n, Active: "failed"}, true) },
-		"retries": func(n cluster.UnitName) { q.seen(systemd.Unit{Name: n, Active: "activating", AutoRestarts: 1}, false) },
-		"waits": func(n cluster.UnitName) {
-			q.seen(systemd.Unit{Name: n, Active: "activating", AutoRestarts: 1, RestartDelay: pause}, false)
-		},
-		"gone": q.gone,
+	ask := func(n cluster.UnitName) {
+		if slot, _ := q.ask(asked[n], now); slot != nil {
+			working[n] = slot
+			worked = append(worked, string(n))
+		}
 	}
-	has := map[cluster.UnitName]bool{}
+	asks := func(kinds ...converge.Kind) func(cluster.UnitName) {
+		return func(n cluster.UnitName) {
+			var steps []converge.Step
+			for _, k := range kinds {
+				steps = append(steps, converge.Step{Kind: k})
+			}
+			asked[n] = turn{unit: n, family: familyOf(*want(n)), work: q.workOf(n, steps)}
+			ask(n)
+		}
+	}
+	started := func(result string) converge.Known {
+		return converge.Known{Started: &converge.Started{Key: converge.Key{Hash: "text"}, Result: result}}
+	}
+	sees := func(u systemd.Unit, known converge.Known) func(cluster.UnitName) {
+		return func(n cluster.UnitName) {
+			u.Name = n
+			q.seen(want(n), u, known)
+		}
+	}
+	events := map[string]func(cluster.UnitName){
+		"starts":   asks(converge.Write, converge.Start),
+		"stops":    asks(converge.Stop, converge.Remove),
+		"restarts": asks(converge.Restart),
+		"gives-up": asks(converge.GiveUp),
+		"done":     func(n cluster.UnitName) { q.done(working[n]) },
+		"slow":     func(n cluster.UnitName) { q.give(working[n]) },
+		"leaves":   q.leave,
+		"runs":     sees(systemd.Unit{Active: "active"}, started("done")),
+		"down":     sees(systemd.Unit{Active: "inactive"}, started("done")),
+		"ended":    sees(systemd.Unit{Active: "inactive", Result: "success"}, started("done")),
+		"failed":   sees(systemd.Unit{Active: "failed"}, started("done")),
+		"gave-up":  sees(systemd.Unit{Active: "inactive"}, started(cluster.JobGaveUp)),
+		"pauses":   sees(systemd.Unit{Active: "activating", Sub: "auto-restart"}, started("done")),
+		"retries":  sees(systemd.Unit{Active: "activating", AutoRestarts: 1}, started("done")),
+		"waits":    sees(systemd.Unit{Active: "activating", AutoRestarts: 1, RestartDelay: pause}, started("done")),
+		"gone":     q.gone,
+		"passes":   func(cluster.UnitName) { now = now.Add(turnMax) },
+		"changes": func(n cluster.UnitName) {
+			q.seen(&cluster.Assignment{Name: n, Hash: "new"}, systemd.Unit{Name: n, Active: "failed"}, started("done"))
+		},
+	}
 	words := strings.Fields(script)
-	for len(words) >= 2 {
+	for ; len(words) >= 2; words = words[2:] {
 		event := events[words[0]]
 		if event == nil {
 			t.Fatalf("no event %q", words[0])
@@ -42,16 +76,8 @@ func play(t *testing.T, slots int, script string) string {
 		for _, name := range instances(words[1]) {
 			event(name)
 		}
-		words = words[2:]
-		for _, name := range order {
-			select {
-			case <-turns[name].come:
-				if !has[name] {
-					has[name] = true
-					worked = append(worked, string(name))
-				}
-			default:
-			}
+		for name := q.next(now); name != ""; name = q.next(now) {
+			ask(name)
 		}
 	}
 	return strings.Join(worked, " ")
@@ -73,27 +99,33 @@ func instances(word string) []cluster.UnitName {
 
 func TestWhoIsWorkedOn(t *testing.T) {
 	for _, c := range []struct{ what, script, want string }{
-		{"who comes first goes first, four at a time", "starts a starts b stops c starts d starts e stops f", "a b c d"},
-		{"a slot that is given back goes to the next", "stops a stops b stops c stops d stops e done b", "a b c d e"},
-		{"who leaves makes room", "stops a stops b stops c stops d stops e leaves a", "a b c d e"},
-		{"who leaves while it waits is passed over", "stops a stops b stops c stops d stops e stops f leaves e done a", "a b c d f"},
-		{"what is slow makes room", "starts a starts b starts c starts d starts e slow a", "a b c d e"},
-		{"and makes it once", "starts a starts b starts c starts d starts e starts f slow a done a runs a leaves a", "a b c d e"},
+		{"who comes first goes first, four at a time", "starts a starts b starts c starts d starts e starts f", "a b c d"},
+		{"a slot that is given back goes to the next", "starts a starts b starts c starts d starts e starts f slow b", "a b c d e"},
+		{"who leaves while it waits is passed over", "starts a starts b starts c starts d starts e starts f leaves e slow a", "a b c d f"},
+		{"a slot is given back once", "starts a starts b starts c starts d starts e starts f slow a done a runs a", "a b c d e"},
 
 		{"what was started keeps its slot until it is seen", "starts web@1-5 done web@1", "web@1 web@2 web@3 web@4"},
-		{"and no longer", "starts web@1-5 done web@1 runs web@1", "web@1 web@2 web@3 web@4 web@5"},
+		{"and no longer", "starts web@1-5 done web@1 down web@1", "web@1 web@2 web@3 web@4 web@5"},
+		{"nor once its time is over", "starts web@1-5 done web@1 slow web@1", "web@1 web@2 web@3 web@4 web@5"},
 		{"nor once it is gone", "starts web@1-5 done web@1 gone web@1", "web@1 web@2 web@3 web@4 web@5"},
-		{"if its siblings run, it is trusted", "runs web@9 starts web@1-5 done web@1", "web@1 web@2 web@3 web@4 web@5"},
-		{"that others run says nothing of it", "runs db@9 starts web@1-5 done web@1", "web@1 web@2 web@3 web@4"},
+		{"if more run than are tried, it is trusted", "runs web@11-15 starts web@1-5 done web@1", "web@1 web@2 web@3 web@4 web@5"},
+		{"one that runs is no proof for four", "runs web@11 starts web@1-5 done web@1", "web@1 web@2 web@3 web@4"},
+		{"that others run says nothing of it", "runs db@11-19 starts web@1-5 done web@1", "web@1 web@2 web@3 web@4"},
 
-		{"of those that wait, the doubtful come last", "failed bad@9 stops a stops b stops c stops d starts bad@1 starts web done a", "a b c d web"},
+		{"of those that wait, the doubtful come last", "failed bad@9 starts a starts b starts c starts d starts bad@1 starts web slow a", "a b c d web"},
 		{"and one after the other", "failed bad@9 starts bad@1-3", "bad@1"},
+		{"so do those of one that was given up", "gave-up bad@9 starts bad@1-3", "bad@1"},
+		{"or waits for its first restart", "pauses bad@9 starts bad@1-3", "bad@1"},
 		{"until most of them run", "failed bad@9 starts bad@1-5 done bad@1 runs bad@1 done bad@2 runs bad@2", "bad@1 bad@2 bad@3 bad@4 bad@5"},
+		{"what ended well counts like what runs", "failed bad@9 ended bad@8 starts bad@1-3", "bad@1 bad@2 bad@3"},
+		{"but not for ever", "failed bad@9 starts bad@1-3 passes time", "bad@1 bad@2 bad@3"},
 		{"to stop them is another thing", "failed bad@9 stops bad@1-3", "bad@1 bad@2 bad@3"},
+		{"and so it is to restart what runs", "failed bad@9 restarts bad@1-3", "bad@1 bad@2 bad@3"},
 		{"a unit without siblings stands for itself", "failed bad starts good starts bad starts fine", "good fine"},
 		{"and may try again", "failed bad starts bad", "bad"},
 		{"a failure that is over is forgotten", "failed bad@9 down bad@9 starts bad@1-3", "bad@1 bad@2 bad@3"},
 		{"and so is one of a unit that is gone", "failed bad@9 gone bad@9 starts bad@1-3", "bad@1 bad@2 bad@3"},
+		{"and one of another text", "failed bad@9 changes bad@9 starts bad@1-3", "bad@1 bad@2 bad@3"},
 		{"said twice it counts once", "runs bad@8 failed bad@9 failed bad@9 starts bad@1-3", "bad@1 bad@2 bad@3"},
 
 		{"what systemd starts again and again counts", "retries x@1-2 starts a starts b starts c", "a b"},
@@ -102,7 +134,9 @@ func TestWhoIsWorkedOn(t *testing.T) {
 		{"with long pauses it does not count", "waits x@1-9 starts a starts b starts c", "a b c"},
 		{"when nothing else is to be done, the doubtful are tried", "retries x@1-9 starts x@10-11", "x@10"},
 
-		{"relief waits for nothing", "starts a starts b starts c starts d starts e relief x", "a b c d x"},
+		{"stops do not wait for starts", "starts a starts b starts c starts d stops e", "a b c d e"},
+		{"eight at a time", "stops x@1-9 done x@3", "x@1 x@2 x@3 x@4 x@5 x@6 x@7 x@8 x@9"},
+		{"what brings relief waits for nothing", "stops x@1-8 gives-up y retries z stops z", "x@1 x@2 x@3 x@4 x@5 x@6 x@7 x@8 y z"},
 	} {
 		if got := play(t, 4, c.script); got != c.want {
 			t.Errorf("%s: %s: worked on %q, want %q", c.what, c.script, got, c.want)

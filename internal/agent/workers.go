@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -16,10 +17,10 @@ import (
 const (
 	// slow is when a job no longer counts against the limit of jobs at once,
 	// and is shown as what it is doing.
-	slow = 500 * time.Millisecond
-	// slowLags is how many times as long as systemd's last answer took is added:
-	// while systemd is late, that a job takes long says nothing of the unit.
-	slowLags = 2
+	// A start while systemd is late takes long, which says nothing of the unit:
+	// twice what systemd's last answer took is added, up to slowMax.
+	slow    = 500 * time.Millisecond
+	slowMax = 2 * time.Second
 	// Reloads gather the units that need one: not before reloadGather, and
 	// not later than reloadPatience after the first asked, even if others are
 	// still on their way.
@@ -80,83 +81,74 @@ func (w *workers) interrupt(name cluster.UnitName) {
 	}
 }
 
-// send begins a unit's steps, up to the reload if there is one among them; the
-// rest is decided anew when systemd has read the file.
+// send begins a unit's steps, up to the reload if there is one among them, when it
+// is the unit's turn; the rest is decided anew when systemd has read the file.
 func (w *workers) send(d converge.Decision, want *cluster.Assignment, now time.Time) {
 	steps := d.Steps
 	if i := slices.IndexFunc(steps, func(s converge.Step) bool { return s.Kind == converge.Reload }); i >= 0 {
 		steps = steps[:i]
 	}
 	if len(steps) == 0 {
+		w.queue.leave(d.Unit)
 		if len(w.reload) == 0 {
 			w.since = now
 		}
 		w.reload[d.Unit] = true
 		return
 	}
+	asked := turn{unit: d.Unit, work: w.queue.workOf(d.Unit, steps), heading: len(steps) < len(d.Steps)}
+	if want != nil {
+		asked.family = familyOf(*want)
+	}
+	slot, waits := w.queue.ask(asked, now)
+	if slot == nil {
+		if _, shown := w.c.shown[d.Unit]; shown {
+			w.c.show(d.Unit, cmp.Or(d.Problem, w.c.whileWaiting(waits, now)), now) // it may be down already
+		}
+		return
+	}
 	ctx, cancel := context.WithCancel(w.ctx)
-	j := &job{cancel: cancel, heading: len(steps) < len(d.Steps)}
+	j := &job{cancel: cancel, heading: asked.heading}
 	w.jobs[d.Unit] = j
-	turn := w.queue.join(d.Unit, workOf(steps))
 	w.spawn(func() {
 		defer cancel()
-		w.work(ctx, j, turn, steps, want)
+		w.work(ctx, j, slot, steps, want)
 	})
 }
 
-// work carries out a unit's steps, when its turn comes, on its own goroutine.
-func (w *workers) work(ctx context.Context, j *job, turn *turn, steps []converge.Step, want *cluster.Assignment) {
-	select {
-	case <-turn.come:
-		w.carryOut(ctx, j, turn, steps, want)
-	case <-ctx.Done():
+// work carries out a unit's steps on its own goroutine.
+func (w *workers) work(ctx context.Context, j *job, slot *turn, steps []converge.Step, want *cluster.Assignment) {
+	w.limit(j, slot)
+	for _, step := range steps {
+		if !w.do(ctx, step, want) {
+			break
+		}
 	}
 	w.c.mu.Lock()
 	defer w.c.mu.Unlock()
-	if ctx.Err() != nil {
-		w.queue.leave(turn)
-	} else {
-		w.queue.done(turn)
-	}
-	delete(w.jobs, turn.unit)
-	w.c.worked[turn.unit], w.c.dirty[turn.unit] = true, true
+	w.queue.done(slot)
+	delete(w.jobs, slot.unit)
+	w.c.worked[slot.unit], w.c.dirty[slot.unit] = true, true
+	w.c.proceed(time.Now())
 	w.c.loop.Wake()
 }
 
-// workOf returns what steps want a slot for.
-func workOf(steps []converge.Step) work {
-	of := chores
-	for _, s := range steps {
-		switch {
-		case s.Kind == converge.GiveUp:
-			return relief
-		case s.Kind.Starts():
-			of = starting
-		}
-	}
-	return of
-}
-
-// carryOut does one step after the other. The slot is given back when that turns
-// out to be slow.
-func (w *workers) carryOut(ctx context.Context, j *job, turn *turn, steps []converge.Step, want *cluster.Assignment) {
+// limit has a slot given back that is taken for long.
+func (w *workers) limit(j *job, slot *turn) {
 	w.c.mu.Lock()
-	patience := slow + slowLags*w.c.lag
+	patience := slow + min(2*w.c.lag, slowMax)
 	w.c.mu.Unlock()
-	late := loop.NewDeadline(patience, func() {
+	loop.NewDeadline(patience, func() {
 		w.c.mu.Lock()
 		defer w.c.mu.Unlock()
-		w.queue.give(turn)
-		j.slow = true
-		w.c.dirty[turn.unit] = true
-		w.c.loop.Wake()
-	})
-	defer late.Stop()
-	for _, step := range steps {
-		if !w.do(ctx, step, want) {
-			return
+		w.queue.give(slot)
+		if w.jobs[slot.unit] == j {
+			j.slow = true
+			w.c.dirty[slot.unit] = true
+			w.c.loop.Wake()
 		}
-	}
+		w.c.proceed(time.Now())
+	})
 }
 
 // do carries out one step and remembers what came of it.
@@ -225,7 +217,7 @@ func (w *workers) heading() bool {
 			return true
 		}
 	}
-	return false
+	return w.queue.heading()
 }
 
 // reloadIfDue begins the reload that units wait for.

@@ -217,11 +217,13 @@ func (k Known) settle(want cluster.Assignment, seen systemd.Unit) Known {
 	return k
 }
 
-// Failed reports whether a unit failed, or its last start did.
-func (k Known) Failed(seen systemd.Unit) bool { return k.problem(seen) != "" }
+// Well reports whether a unit is down because its last start ran to a good end.
+func (k Known) Well(seen systemd.Unit) bool {
+	return seen.Active == "inactive" && seen.Result == "success" && k.Started != nil && k.Started.Result == "done"
+}
 
-// problem says what is wrong with a unit that was started, or "".
-func (k Known) problem(seen systemd.Unit) string {
+// Problem says what is wrong with a unit that was started, or "".
+func (k Known) Problem(seen systemd.Unit) string {
 	switch {
 	case seen.Active == "failed":
 		return "failed: " + cluster.FailureText(seen.Result, seen.ExitCode)

@@ -128,7 +128,7 @@ func decideWanted(want cluster.Assignment, seen systemd.Unit, known Known) Decis
 	}
 	if len(p.steps) == 0 {
 		settled := known.settle(want, seen)
-		return Decision{Settled: &settled, Problem: known.problem(seen)}
+		return Decision{Settled: &settled, Problem: known.Problem(seen)}
 	}
 	return Decision{Steps: p.steps}
 }
