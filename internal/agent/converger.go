@@ -371,7 +371,7 @@ func (c *converger) proceed(now time.Time) {
 			c.work.queue.leave(name) // it is looked at again
 		default:
 			c.plan([]cluster.UnitName{name}, 0, now)
-			c.work.queue.leave(name) // if nothing is to be done any more
+			c.work.queue.missed(name) // if nothing is to be done any more
 		}
 	}
 }

@@ -148,12 +148,18 @@ func (q *queue) ask(t turn, now time.Time) (slot, waits *turn) {
 
 // leave takes a unit out of the line, for which nothing is to be done any more.
 func (q *queue) leave(unit cluster.UnitName) {
-	if i := slices.IndexFunc(q.line, func(t *turn) bool { return t.unit == unit }); i >= 0 {
-		t := q.line[i]
-		q.line = slices.Delete(q.line, i, i+1)
-		if t.called {
+	q.line = slices.DeleteFunc(q.line, func(t *turn) bool {
+		if t.unit == unit && t.called {
 			q.give(t)
 		}
+		return t.unit == unit
+	})
+}
+
+// missed takes back the slot of one that was called and did not come.
+func (q *queue) missed(unit cluster.UnitName) {
+	if slices.ContainsFunc(q.line, func(t *turn) bool { return t.unit == unit && t.called }) {
+		q.leave(unit)
 	}
 }
 

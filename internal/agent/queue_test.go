@@ -143,3 +143,34 @@ func TestWhoIsWorkedOn(t *testing.T) {
 		}
 	}
 }
+
+func TestOneThatIsCalledWithAnotherTextKeepsWaiting(t *testing.T) {
+	q, now := newQueue(1), time.Now()
+	start := func(unit cluster.UnitName, hash cluster.Hash) *turn {
+		slot, _ := q.ask(turn{unit: unit, family: family{unit, hash}, work: starting}, now)
+		return slot
+	}
+	first := start("a", "text")
+	if start("b", "text") != nil || start("c", "text") != nil {
+		t.Fatal("two are worked on")
+	}
+	q.give(first)
+	if name := q.next(now); name != "b" {
+		t.Fatalf("%q is called", name)
+	}
+	if start("b", "new") != nil {
+		t.Error("it passes one that waits for as long")
+	}
+	q.missed("b")
+	for _, want := range []cluster.UnitName{"c", "b"} {
+		name := q.next(now)
+		slot := start(name, map[cluster.UnitName]cluster.Hash{"b": "new", "c": "text"}[name])
+		if name != want || slot == nil {
+			t.Fatalf("%q is called, want %s; %+v", name, want, slot)
+		}
+		q.give(slot)
+	}
+	if q.starts != 0 || len(q.line) != 0 {
+		t.Errorf("left: %+v", q)
+	}
+}
