@@ -718,6 +718,64 @@ func TestANodeThatIsDeclaredDeadStartsNothingThatWaitsForItsTurn(t *testing.T) {
 	})
 }
 
+func TestANodeThatIsDeclaredDeadStartsNothingThatItLooksAt(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.fake.Lag = 3 * time.Second
+		m.start()
+		m.pass(10 * time.Second)
+		m.many("web", daemon, 8)
+		m.pass(100 * time.Millisecond)
+		m.hub.change(func() { m.hub.session.Dead, m.hub.mute = true, true })
+		m.pass(time.Minute)
+		if n := m.fake.Calls("start"); n != 0 {
+			t.Errorf("%d starts after it was declared dead", n)
+		}
+	})
+}
+
+func TestHoweverManyFailOthersGoFirst(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.fake.Lag = 300 * time.Millisecond
+		m.start()
+		m.many("bad", sick, 1000)
+		for _, after := range []time.Duration{10 * time.Second, 50 * time.Second} {
+			m.pass(after)
+			name := cluster.UnitName(fmt.Sprintf("web-%d.service", after/time.Second))
+			m.hub.assign(name, daemon)
+			m.pass(3 * time.Second)
+			if m.fake.Processes()[name] == 0 {
+				t.Errorf("after %s: %s does not run", after, name)
+			}
+		}
+	})
+}
+
+func TestOfUnitsThatWaitedNothingIsLeft(t *testing.T) {
+	for offset := time.Duration(0); offset < time.Second; offset += 100 * time.Millisecond {
+		inBubble(t, func(t *testing.T, m *machine) {
+			m.fake.Lag = 100 * time.Millisecond
+			m.start()
+			m.hub.change(func() {
+				for i := range 300 {
+					name := cluster.UnitName(fmt.Sprintf("slow%03d.service", i))
+					m.hub.units[name] = assignment(name, "[Service]\nType=notify\nExecStart=/usr/bin/daemon\n")
+				}
+			})
+			m.pass(12*time.Second + offset)
+			m.fake.FailNext("observe", "", 1, errDown) // then everything is looked at
+			m.hub.change(func() {
+				for i := range 150 {
+					delete(m.hub.units, cluster.UnitName(fmt.Sprintf("slow%03d.service", 150+i)))
+				}
+			})
+			m.pass(5 * time.Minute)
+			if n := len(m.hub.records); n != 150 {
+				t.Errorf("dropped after another %s: %d records are left of 150", offset, n)
+			}
+		})
+	}
+}
+
 func TestATextThatIsMendedIsNotDoubted(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *machine) {
 		m.fake.Lag = 300 * time.Millisecond
@@ -745,6 +803,12 @@ func TestStopsDoNotWaitForStarts(t *testing.T) {
 			}
 		})
 		m.pass(3 * time.Second)
+		old := m.fake.Processes()["db.service"]
+		m.hub.assign("db.service", daemon, func(a *cluster.Assignment) { a.UID = "u2" })
+		m.pass(3 * time.Second)
+		if pid := m.fake.Processes()["db.service"]; pid == old {
+			t.Error("it was destroyed and submitted again, and the old process still runs")
+		}
 		m.hub.drop("db.service")
 		m.pass(3 * time.Second)
 		if _, there := m.hub.record("db.service"); there || m.fake.Processes()["db.service"] != 0 {

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -309,8 +310,8 @@ func (c *converger) decide(names []cluster.UnitName, all bool, lag time.Duration
 		c.lag = lag
 	}
 	names = slices.DeleteFunc(names, func(name cluster.UnitName) bool {
-		if !c.worked[name] && c.work.busy(name) {
-			c.show(name, "", now) // slow: at least say what it is doing
+		if !c.worked[name] && c.work.busy(name) && !c.work.quick(name) {
+			c.show(name, "", now) // at least say what it is doing
 		}
 		return c.worked[name] || c.work.busy(name) // it is looked at again
 	})
@@ -335,8 +336,8 @@ func pointer(want cluster.Assignment, ok bool) *cluster.Assignment {
 // plan decides units by what was last seen of them, sends workers, and returns what
 // that is of those that are wanted.
 func (c *converger) plan(names []cluster.UnitName, lag time.Duration, now time.Time) []systemd.Unit {
+	wanted := converge.Input{Memory: c.memory, Now: now, Hold: !c.mayStart(now), Lag: lag, Restarting: c.restarting}
 	unwanted := converge.Input{Memory: c.memory, Now: now, Hold: !c.opened}
-	wanted := converge.Input{Memory: c.memory, Now: now, Hold: !c.opened || c.purging(now), Lag: lag, Restarting: c.restarting}
 	for _, name := range names {
 		if want, ok := c.want[name]; ok {
 			wanted.Want = append(wanted.Want, want)
@@ -357,18 +358,27 @@ func (c *converger) plan(names []cluster.UnitName, lag time.Duration, now time.T
 	return wanted.Seen
 }
 
+// mayStart reports whether starts are allowed. The gate may have closed since the
+// round began.
+func (c *converger) mayStart(now time.Time) bool {
+	if open, _ := c.gate.open(now); !open {
+		c.opened = false
+	}
+	return c.opened && !c.purging(now)
+}
+
 // proceed has those worked on whose turn has come, decided by what is known now.
 func (c *converger) proceed(now time.Time) {
-	if open, _ := c.gate.open(now); !open {
-		c.opened = false // until the next round has looked
-	}
 	for c.work.ctx.Err() == nil {
-		name := c.work.queue.next(now)
+		name := c.work.queue.next(now, !c.mayStart(now))
+		_, seen := c.seen[name]
 		switch {
 		case name == "":
 			return
-		case c.worked[name], c.work.busy(name):
-			c.work.queue.leave(name) // it is looked at again
+		case c.worked[name], c.work.busy(name), !seen:
+			c.work.queue.leave(name)
+			c.dirty[name] = true
+			c.loop.Wake()
 		default:
 			c.plan([]cluster.UnitName{name}, 0, now)
 			c.work.queue.missed(name) // if nothing is to be done any more
@@ -388,7 +398,7 @@ func (c *converger) showWaiting(now time.Time) {
 
 // whileWaiting is the problem of a unit that waits for its turn, if there is one.
 func (c *converger) whileWaiting(t *turn, now time.Time) string {
-	if problem := c.memory[t.unit].Problem(c.seen[t.unit]); problem != "" || now.Sub(t.since) < waitShown {
+	if problem := cmp.Or(t.problem, c.memory[t.unit].Problem(c.seen[t.unit])); problem != "" || now.Sub(t.since) < waitShown {
 		return problem
 	}
 	return c.work.queue.reason(t)
@@ -430,7 +440,10 @@ func (c *converger) carryOut(d converge.Decision, want *cluster.Assignment, now 
 
 // show publishes what is true of a unit.
 func (c *converger) show(name cluster.UnitName, problem string, now time.Time) {
-	seen := c.seen[name]
+	seen, ok := c.seen[name]
+	if !ok {
+		return
+	}
 	var assignment *cluster.Assignment
 	if want, ok := c.want[name]; ok {
 		assignment = &want

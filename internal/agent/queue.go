@@ -25,7 +25,8 @@ import (
 type queue struct {
 	slots    int // for starts
 	starts   int // slots that are taken: called, worked on, or started and not seen since
-	chores   int // taken for other work
+	aged     int // of them by units that were passed over for long
+	chores   int // slots that are taken for other work
 	line     []*turn
 	unseen   map[cluster.UnitName]*turn
 	again    map[cluster.UnitName]bool // systemd starts them again and again, with hardly a pause
@@ -40,7 +41,8 @@ const (
 	// pause is how long systemd waits before it starts a unit again, at least, for
 	// that not to count as work.
 	pause = time.Second
-	// turnMax is how long a unit is passed over because its siblings fail.
+	// turnMax is how long a unit is passed over because its siblings fail. After that it
+	// has its turn like others, but one of them at a time.
 	turnMax = time.Minute
 )
 
@@ -51,9 +53,11 @@ type turn struct {
 	work    work
 	heading bool // for a reload
 	since   time.Time
-	told    bool // that it waits
-	called  bool // it has a slot
-	over    bool // its slot was given back
+	problem string // what is wrong with it
+	told    bool   // that it waits
+	aged    bool   // it was passed over for long
+	called  bool   // it has a slot
+	over    bool   // its slot was given back
 }
 
 // work is what a unit is worked on for.
@@ -109,9 +113,7 @@ func newQueue(slots int) *queue {
 
 // workOf returns what steps are for.
 func (q *queue) workOf(unit cluster.UnitName, steps []converge.Step) work {
-	has := func(kind converge.Kind) bool {
-		return slices.ContainsFunc(steps, func(s converge.Step) bool { return s.Kind == kind })
-	}
+	has := func(kind converge.Kind) bool { return index(steps, kind) >= 0 }
 	switch {
 	case has(converge.Start):
 		return starting
@@ -126,7 +128,7 @@ func (q *queue) ask(t turn, now time.Time) (slot, waits *turn) {
 	i := slices.IndexFunc(q.line, func(other *turn) bool { return other.unit == t.unit })
 	switch {
 	case i < 0 && q.may(&t, now) && (len(q.line) == 0 || t.work != starting):
-		q.call(&t)
+		q.call(&t, now)
 		return &t, nil
 	case i < 0:
 		t.since = now
@@ -142,7 +144,7 @@ func (q *queue) ask(t turn, now time.Time) (slot, waits *turn) {
 		return q.ask(t, now)
 	}
 	waits = q.line[i]
-	waits.family, waits.work, waits.heading = t.family, t.work, t.heading
+	waits.family, waits.work, waits.heading, waits.problem = t.family, t.work, t.heading, t.problem
 	return nil, waits
 }
 
@@ -163,11 +165,11 @@ func (q *queue) missed(unit cluster.UnitName) {
 	}
 }
 
-// next calls the one whose turn it is; "" if there is none.
-func (q *queue) next(now time.Time) cluster.UnitName {
+// next calls the one whose turn it is; "" if there is none. Starts may be held.
+func (q *queue) next(now time.Time, hold bool) cluster.UnitName {
 	var best *turn
 	for _, t := range q.line {
-		if t.called || !q.may(t, now) {
+		if t.called || hold && t.work == starting || !q.may(t, now) {
 			continue
 		}
 		if best == nil || q.doubts(best, now) && !q.doubts(t, now) {
@@ -177,14 +179,16 @@ func (q *queue) next(now time.Time) cluster.UnitName {
 	if best == nil {
 		return ""
 	}
-	q.call(best)
+	q.call(best, now)
 	return best.unit
 }
 
 // doubts reports whether a unit is passed over, since its siblings fail.
 func (q *queue) doubts(t *turn, now time.Time) bool {
-	return t.work == starting && q.families[t.family].doubtful() && (t.since.IsZero() || now.Sub(t.since) < turnMax)
+	return q.doubtful(t) && (t.since.IsZero() || now.Sub(t.since) < turnMax)
 }
+
+func (q *queue) doubtful(t *turn) bool { return t.work == starting && q.families[t.family].doubtful() }
 
 // may reports whether a unit may be worked on beside what is being done.
 func (q *queue) may(t *turn, now time.Time) bool {
@@ -197,12 +201,14 @@ func (q *queue) may(t *turn, now time.Time) bool {
 	case q.doubts(t, now):
 		// However many fail, the next is tried when there is nothing else to do.
 		return q.starts+len(q.again) < few || q.starts == 0
+	case q.doubtful(t) && q.aged > 0:
+		return false
 	}
 	return q.starts < max(q.slots-len(q.again), few)
 }
 
-func (q *queue) call(t *turn) {
-	t.called = true
+func (q *queue) call(t *turn, now time.Time) {
+	t.called, t.aged = true, q.doubtful(t) && !q.doubts(t, now)
 	q.count(t, 1)
 }
 
@@ -230,12 +236,17 @@ func (q *queue) give(t *turn) {
 }
 
 func (q *queue) count(t *turn, n int) {
-	if t.work != starting {
+	switch t.work {
+	case chore:
 		q.chores += n
-		return
+	case starting:
+		q.starts += n
+		q.change(t.family, func(f *tally) { f.tried += n })
+		if t.aged {
+			q.aged += n
+		}
+	case relief:
 	}
-	q.starts += n
-	q.change(t.family, func(f *tally) { f.tried += n })
 }
 
 // seen notes what systemd shows of a unit that is not worked on.

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -85,7 +84,7 @@ func (w *workers) interrupt(name cluster.UnitName) {
 // is the unit's turn; the rest is decided anew when systemd has read the file.
 func (w *workers) send(d converge.Decision, want *cluster.Assignment, now time.Time) {
 	steps := d.Steps
-	if i := slices.IndexFunc(steps, func(s converge.Step) bool { return s.Kind == converge.Reload }); i >= 0 {
+	if i := index(steps, converge.Reload); i >= 0 {
 		steps = steps[:i]
 	}
 	if len(steps) == 0 {
@@ -96,14 +95,18 @@ func (w *workers) send(d converge.Decision, want *cluster.Assignment, now time.T
 		w.reload[d.Unit] = true
 		return
 	}
-	asked := turn{unit: d.Unit, work: w.queue.workOf(d.Unit, steps), heading: len(steps) < len(d.Steps)}
+	heading := len(steps) < len(d.Steps)
+	if stop, start := index(steps, converge.Stop), index(steps, converge.Start); stop >= 0 && start >= 0 {
+		steps = steps[:start] // to stop, nothing waits for a turn to start
+	}
+	asked := turn{unit: d.Unit, work: w.queue.workOf(d.Unit, steps), heading: heading, problem: d.Problem}
 	if want != nil {
 		asked.family = familyOf(*want)
 	}
 	slot, waits := w.queue.ask(asked, now)
 	if slot == nil {
 		if _, shown := w.c.shown[d.Unit]; shown {
-			w.c.show(d.Unit, cmp.Or(d.Problem, w.c.whileWaiting(waits, now)), now) // it may be down already
+			w.c.show(d.Unit, w.c.whileWaiting(waits, now), now) // it may be down already
 		}
 		return
 	}
@@ -114,6 +117,11 @@ func (w *workers) send(d converge.Decision, want *cluster.Assignment, now time.T
 		defer cancel()
 		w.work(ctx, j, slot, steps, want)
 	})
+}
+
+// index returns where the first step of a kind is, -1 if there is none.
+func index(steps []converge.Step, kind converge.Kind) int {
+	return slices.IndexFunc(steps, func(s converge.Step) bool { return s.Kind == kind })
 }
 
 // work carries out a unit's steps on its own goroutine.
