@@ -733,6 +733,39 @@ func TestANodeThatIsDeclaredDeadStartsNothingThatItLooksAt(t *testing.T) {
 	})
 }
 
+func TestANodeThatIsDeclaredDeadDoesNotEndAStartThatItBegan(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		late := &lateReset{Fake: m.fake}
+		m.manager = late
+		m.start()
+		m.hub.assign("bad.service", "[Service]\nType=oneshot\nExecStart=/bin/false\n")
+		m.pass(5 * time.Second)
+		m.hub.assign("bad.service", m.hub.units["bad.service"].Text, func(a *cluster.Assignment) { a.Restarts = 1 })
+		m.pass(100 * time.Millisecond) // systemd is late with the step before the start
+		m.hub.change(func() { m.hub.session.Dead, m.hub.mute = true, true })
+		m.pass(time.Minute)
+		if n := m.fake.Calls("start"); n != 1 || !late.asked {
+			t.Errorf("%d starts, want that of before", n)
+		}
+	})
+}
+
+// lateReset takes long to forget a failure.
+type lateReset struct {
+	*systemdtest.Fake
+	asked bool
+}
+
+func (l *lateReset) Run(ctx context.Context, verb systemd.Verb, name cluster.UnitName) (string, error) {
+	if verb == systemd.ResetFailed {
+		l.asked = true
+		if err := loop.Sleep(ctx, 5*time.Second); err != nil {
+			return "", err
+		}
+	}
+	return l.Fake.Run(ctx, verb, name)
+}
+
 func TestHoweverManyFailOthersGoFirst(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *machine) {
 		m.fake.Lag = 300 * time.Millisecond
@@ -768,12 +801,30 @@ func TestOfUnitsThatWaitedNothingIsLeft(t *testing.T) {
 					delete(m.hub.units, cluster.UnitName(fmt.Sprintf("slow%03d.service", 150+i)))
 				}
 			})
-			m.pass(5 * time.Minute)
+			m.pass(time.Minute)
 			if n := len(m.hub.records); n != 150 {
 				t.Errorf("dropped after another %s: %d records are left of 150", offset, n)
 			}
 		})
 	}
+}
+
+func TestOfANameOfTheHostNothingIsLeft(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.fake.AddHost("cron.service", daemon)
+		m.start()
+		m.hub.assign("cron.service", daemon)
+		m.pass(2 * time.Second)
+		if s := m.status("cron.service"); s.Problem == "" {
+			t.Errorf("%+v", s)
+		}
+		m.fake.FailNext("observe", "", 1, errDown) // then everything is looked at
+		m.hub.drop("cron.service")
+		m.pass(time.Minute)
+		if s, ok := m.hub.record("cron.service"); ok {
+			t.Errorf("%+v", s)
+		}
+	})
 }
 
 func TestATextThatIsMendedIsNotDoubted(t *testing.T) {

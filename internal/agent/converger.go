@@ -66,7 +66,7 @@ type converger struct {
 	lag    time.Duration // how long systemd took to show what was last observed
 
 	told       bool // there is a slice; without one nothing is known to be unwanted
-	opened     bool // the gate was open at the last round
+	opened     bool // the gate was open when it was last asked
 	purgeUntil time.Time
 }
 
@@ -277,8 +277,8 @@ func (c *converger) observe(ctx context.Context, names []cluster.UnitName, all b
 	return nil
 }
 
-// observeRest observes the wanted and remembered units that are not among
-// those that systemd has of ours.
+// observeRest observes the units that are wanted, remembered, shown or wait, and are
+// not among those that systemd has of ours.
 func (c *converger) observeRest(ctx context.Context, units []systemd.Unit) ([]systemd.Unit, error) {
 	missing := map[cluster.UnitName]bool{}
 	c.mu.Lock()
@@ -287,6 +287,12 @@ func (c *converger) observeRest(ctx context.Context, units []systemd.Unit) ([]sy
 	}
 	for name := range c.memory {
 		missing[name] = true
+	}
+	for name := range c.shown {
+		missing[name] = true
+	}
+	for _, t := range c.work.queue.line {
+		missing[t.unit] = true
 	}
 	c.mu.Unlock()
 	for _, u := range units {
@@ -319,7 +325,7 @@ func (c *converger) decide(names []cluster.UnitName, all bool, lag time.Duration
 		want, ok := c.want[name]
 		c.work.queue.seen(pointer(want, ok), c.seen[name], c.memory[name])
 	}
-	c.restarting.Seen(c.plan(names, lag, now), now)
+	c.restarting.Seen(c.plan(names, now), now)
 	c.proceed(now)
 	c.showWaiting(now)
 	c.work.reloadIfDue(now)
@@ -335,8 +341,9 @@ func pointer(want cluster.Assignment, ok bool) *cluster.Assignment {
 
 // plan decides units by what was last seen of them, sends workers, and returns what
 // that is of those that are wanted.
-func (c *converger) plan(names []cluster.UnitName, lag time.Duration, now time.Time) []systemd.Unit {
-	wanted := converge.Input{Memory: c.memory, Now: now, Hold: !c.mayStart(now), Lag: lag, Restarting: c.restarting}
+func (c *converger) plan(names []cluster.UnitName, now time.Time) []systemd.Unit {
+	mayStart := c.mayStart(now)
+	wanted := converge.Input{Memory: c.memory, Now: now, Hold: !mayStart, Lag: c.lag, Restarting: c.restarting}
 	unwanted := converge.Input{Memory: c.memory, Now: now, Hold: !c.opened}
 	for _, name := range names {
 		if want, ok := c.want[name]; ok {
@@ -371,18 +378,10 @@ func (c *converger) mayStart(now time.Time) bool {
 func (c *converger) proceed(now time.Time) {
 	for c.work.ctx.Err() == nil {
 		name := c.work.queue.next(now, !c.mayStart(now))
-		_, seen := c.seen[name]
-		switch {
-		case name == "":
+		if name == "" {
 			return
-		case c.worked[name], c.work.busy(name), !seen:
-			c.work.queue.leave(name)
-			c.dirty[name] = true
-			c.loop.Wake()
-		default:
-			c.plan([]cluster.UnitName{name}, 0, now)
-			c.work.queue.missed(name) // if nothing is to be done any more
 		}
+		c.plan([]cluster.UnitName{name}, now)
 	}
 }
 
@@ -440,10 +439,7 @@ func (c *converger) carryOut(d converge.Decision, want *cluster.Assignment, now 
 
 // show publishes what is true of a unit.
 func (c *converger) show(name cluster.UnitName, problem string, now time.Time) {
-	seen, ok := c.seen[name]
-	if !ok {
-		return
-	}
+	seen := c.seen[name]
 	var assignment *cluster.Assignment
 	if want, ok := c.want[name]; ok {
 		assignment = &want

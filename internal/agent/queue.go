@@ -158,13 +158,6 @@ func (q *queue) leave(unit cluster.UnitName) {
 	})
 }
 
-// missed takes back the slot of one that was called and did not come.
-func (q *queue) missed(unit cluster.UnitName) {
-	if slices.ContainsFunc(q.line, func(t *turn) bool { return t.unit == unit && t.called }) {
-		q.leave(unit)
-	}
-}
-
 // next calls the one whose turn it is; "" if there is none. Starts may be held.
 func (q *queue) next(now time.Time, hold bool) cluster.UnitName {
 	var best *turn

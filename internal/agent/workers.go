@@ -128,7 +128,7 @@ func index(steps []converge.Step, kind converge.Kind) int {
 func (w *workers) work(ctx context.Context, j *job, slot *turn, steps []converge.Step, want *cluster.Assignment) {
 	w.limit(j, slot)
 	for _, step := range steps {
-		if !w.do(ctx, step, want) {
+		if step.Kind.Starts() && !w.mayStart() || !w.do(ctx, step, want) {
 			break
 		}
 	}
@@ -139,6 +139,14 @@ func (w *workers) work(ctx context.Context, j *job, slot *turn, steps []converge
 	w.c.worked[slot.unit], w.c.dirty[slot.unit] = true, true
 	w.c.proceed(time.Now())
 	w.c.loop.Wake()
+}
+
+// mayStart reports whether a unit may be started after the steps before that. It does
+// not expect the mutex.
+func (w *workers) mayStart() bool {
+	w.c.mu.Lock()
+	defer w.c.mu.Unlock()
+	return w.c.mayStart(time.Now())
 }
 
 // limit has a slot given back that is taken for long.
