@@ -190,7 +190,7 @@ func (q *queue) may(t *turn, now time.Time) bool {
 	case t.work == relief:
 		return true
 	case t.work == chore:
-		return q.chores < 2*q.slots
+		return q.chores < 4*q.slots // mostly waiting: for processes to end
 	case q.doubts(t, now):
 		// However many fail, the next is tried when there is nothing else to do.
 		return q.starts+len(q.again) < few || q.starts == 0

@@ -136,8 +136,8 @@ func TestWhoIsWorkedOn(t *testing.T) {
 		{"when nothing else is to be done, the doubtful are tried", "retries x@1-9 starts x@10-11", "x@10"},
 
 		{"stops do not wait for starts", "starts a starts b starts c starts d stops e", "a b c d e"},
-		{"eight at a time", "stops x@1-9 done x@3", "x@1 x@2 x@3 x@4 x@5 x@6 x@7 x@8 x@9"},
-		{"what brings relief waits for nothing", "stops x@1-8 gives-up y retries z stops z", "x@1 x@2 x@3 x@4 x@5 x@6 x@7 x@8 y z"},
+		{"but sixteen at a time", "stops x@1-18 done x@3", "x@1 x@2 x@3 x@4 x@5 x@6 x@7 x@8 x@9 x@10 x@11 x@12 x@13 x@14 x@15 x@16 x@17"},
+		{"what brings relief waits for nothing", "stops x@1-17 gives-up y retries z stops z", "x@1 x@2 x@3 x@4 x@5 x@6 x@7 x@8 x@9 x@10 x@11 x@12 x@13 x@14 x@15 x@16 y z"},
 	} {
 		if got := play(t, 4, c.script); got != c.want {
 			t.Errorf("%s: %s: worked on %q, want %q", c.what, c.script, got, c.want)
