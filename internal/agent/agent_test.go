@@ -443,12 +443,7 @@ func TestAJournalThatIsStuckHidesNoFailureForLong(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *machine) {
 		m.journal = stuck{m.fake}
 		m.start()
-		m.hub.change(func() {
-			for i := range 60 {
-				name := cluster.UnitName(fmt.Sprintf("bad%d.service", i))
-				m.hub.units[name] = assignment(name, "[Service]\nType=oneshot\nExecStart=/bin/false\n")
-			}
-		})
+		m.many("bad%d.service", "[Service]\nType=oneshot\nExecStart=/bin/false\n", 60)
 		m.pass(25 * time.Second)
 		for i := range 60 {
 			if s := m.status(cluster.UnitName(fmt.Sprintf("bad%d.service", i))); !s.Failed() {
@@ -462,12 +457,7 @@ func TestManyFailuresAreReadInTurnAfterOneSync(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *machine) {
 		m.fake.JournalLag = time.Second
 		m.start()
-		m.hub.change(func() {
-			for i := range 60 {
-				name := cluster.UnitName(fmt.Sprintf("bad%d.service", i))
-				m.hub.units[name] = assignment(name, "[Service]\nType=oneshot\nExecStart=/bin/false\n")
-			}
-		})
+		m.many("bad%d.service", "[Service]\nType=oneshot\nExecStart=/bin/false\n", 60)
 		m.pass(30 * time.Second)
 		if tails, syncs := m.fake.Calls("tail"), m.fake.Calls("sync"); tails < 25 || tails > 31 || syncs > 5 {
 			t.Errorf("after 30 s: %d logs read, %d syncs; each log takes a second", tails, syncs)
@@ -596,12 +586,7 @@ func TestChangedLoadedUnitsShareOneReload(t *testing.T) {
 		// RemainAfterExit failures keep units loaded when they are down.
 		broken := "[Service]\nType=oneshot\nExecStart=/bin/false\n"
 		m.start()
-		m.hub.change(func() {
-			for i := range 100 {
-				name := cluster.UnitName(fmt.Sprintf("u%03d.service", i))
-				m.hub.units[name] = assignment(name, broken)
-			}
-		})
+		m.many("u%03d.service", broken, 100)
 		m.pass(5 * time.Second)
 		m.hub.change(func() {
 			for name := range m.hub.units {
@@ -689,16 +674,6 @@ func TestAUnitThatKeepsSystemdFromOtherWorkIsGivenUp(t *testing.T) {
 	})
 }
 
-// many assigns instances of a template.
-func (m *machine) many(template, text string, n int) {
-	m.hub.change(func() {
-		for i := range n {
-			name := cluster.UnitName(fmt.Sprintf("%s@%03d.service", template, i))
-			m.hub.units[name] = assignment(name, text)
-		}
-	})
-}
-
 const sick = "[Service]\nExecStart=/bin/false\nRestart=on-failure\n"
 
 func TestANodeThatIsDeclaredDeadStartsNothingThatWaitsForItsTurn(t *testing.T) {
@@ -706,7 +681,7 @@ func TestANodeThatIsDeclaredDeadStartsNothingThatWaitsForItsTurn(t *testing.T) {
 		m.fake.Lag = 3 * time.Second
 		m.start()
 		m.pass(10 * time.Second)
-		m.many("bad", sick, 100)
+		m.many("bad@%03d.service", sick, 100)
 		m.pass(5 * time.Second)
 		m.hub.change(func() { m.hub.session.Dead, m.hub.mute = true, true })
 		m.pass(2 * time.Second) // it hears of it
@@ -723,7 +698,7 @@ func TestANodeThatIsDeclaredDeadStartsNothingThatItLooksAt(t *testing.T) {
 		m.fake.Lag = 3 * time.Second
 		m.start()
 		m.pass(10 * time.Second)
-		m.many("web", daemon, 8)
+		m.many("web@%03d.service", daemon, 8)
 		m.pass(100 * time.Millisecond)
 		m.hub.change(func() { m.hub.session.Dead, m.hub.mute = true, true })
 		m.pass(time.Minute)
@@ -770,7 +745,7 @@ func TestHoweverManyFailOthersGoFirst(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *machine) {
 		m.fake.Lag = 300 * time.Millisecond
 		m.start()
-		m.many("bad", sick, 1000)
+		m.many("bad@%03d.service", sick, 1000)
 		for _, after := range []time.Duration{10 * time.Second, 50 * time.Second} {
 			m.pass(after)
 			name := cluster.UnitName(fmt.Sprintf("web-%d.service", after/time.Second))
@@ -788,12 +763,7 @@ func TestOfUnitsThatWaitedNothingIsLeft(t *testing.T) {
 		inBubble(t, func(t *testing.T, m *machine) {
 			m.fake.Lag = 100 * time.Millisecond
 			m.start()
-			m.hub.change(func() {
-				for i := range 300 {
-					name := cluster.UnitName(fmt.Sprintf("slow%03d.service", i))
-					m.hub.units[name] = assignment(name, "[Service]\nType=notify\nExecStart=/usr/bin/daemon\n")
-				}
-			})
+			m.many("slow%03d.service", "[Service]\nType=notify\nExecStart=/usr/bin/daemon\n", 300)
 			m.pass(12*time.Second + offset)
 			m.fake.FailNext("observe", "", 1, errDown) // then everything is looked at
 			m.hub.change(func() {
@@ -831,9 +801,9 @@ func TestATextThatIsMendedIsNotDoubted(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *machine) {
 		m.fake.Lag = 300 * time.Millisecond
 		m.start()
-		m.many("web", sick, 100)
+		m.many("web@%03d.service", sick, 100)
 		m.pass(10 * time.Minute)
-		m.many("web", daemon, 100)
+		m.many("web@%03d.service", daemon, 100)
 		m.pass(10 * time.Second)
 		if n := len(m.fake.Processes()); n != 100 {
 			t.Errorf("%d of 100 run", n)
@@ -847,12 +817,7 @@ func TestStopsDoNotWaitForStarts(t *testing.T) {
 		m.start()
 		m.hub.assign("db.service", daemon)
 		m.pass(5 * time.Second)
-		m.hub.change(func() {
-			for i := range 300 { // of names of their own: each is looked at after its start
-				name := cluster.UnitName(fmt.Sprintf("a%d.service", i))
-				m.hub.units[name] = assignment(name, daemon)
-			}
-		})
+		m.many("a%d.service", daemon, 300) // of names of their own: each is looked at after its start
 		m.pass(3 * time.Second)
 		old := m.fake.Processes()["db.service"]
 		m.hub.assign("db.service", daemon, func(a *cluster.Assignment) { a.UID = "u2" })
@@ -872,7 +837,7 @@ func TestWhatWaitsForItsTurnSaysSo(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *machine) {
 		m.fake.Lag = 300 * time.Millisecond
 		m.start()
-		m.many("bad", sick, 100)
+		m.many("bad@%03d.service", sick, 100)
 		m.pass(waitLong)
 		s := m.status("bad@099.service")
 		if s.Active != "inactive" || s.Problem != "waits for its turn on the node: more of bad@.service fail than run" {
@@ -898,7 +863,7 @@ func TestAUnitThatWaitsForItsTurnIsStillWatched(t *testing.T) {
 		m.start()
 		m.hub.assign("bad@200.service", daemon)
 		m.pass(5 * time.Second)
-		m.many("bad", sick, 100)
+		m.many("bad@%03d.service", sick, 100)
 		m.pass(10 * time.Second)
 		m.hub.assign("bad@200.service", sick) // it is stopped, and waits with the others
 		m.pass(3 * time.Second)
@@ -919,12 +884,7 @@ func TestSiblingsOfOneThatWasGivenUpAreDoubted(t *testing.T) {
 			t.Fatalf("%+v", s)
 		}
 		before := m.fake.Calls("start")
-		m.hub.change(func() {
-			for i := range 8 {
-				name := cluster.UnitName(fmt.Sprintf("sick@%d.service", i))
-				m.hub.units[name] = assignment(name, text)
-			}
-		})
+		m.many("sick@%d.service", text, 8)
 		m.pass(5 * time.Second)
 		if n := m.fake.Calls("start") - before; n != 2 {
 			t.Errorf("%d of seven are tried at once", n)

@@ -25,8 +25,8 @@ const (
 	// questions must not take its time from the starts that they are about.
 	gatherRounds    = 20 * time.Millisecond
 	gatherRoundsMax = time.Second
-	// A unit that waits for its turn is shown to after waitShown; that is looked at
-	// each waitLook.
+	// A unit that waits for its turn says so after waitShown, which is looked at each
+	// waitLook.
 	waitShown = 10 * time.Second
 	waitLook  = time.Second
 	// purgePatience is how long a node that comes back lets the removal of
@@ -322,8 +322,7 @@ func (c *converger) decide(names []cluster.UnitName, all bool, lag time.Duration
 		return c.worked[name] || c.work.busy(name) // it is looked at again
 	})
 	for _, name := range names {
-		want, ok := c.want[name]
-		c.work.queue.seen(pointer(want, ok), c.seen[name], c.memory[name])
+		c.work.queue.seen(c.wanted(name), c.seen[name], c.memory[name])
 	}
 	c.restarting.Seen(c.plan(names, now), now)
 	c.proceed(now)
@@ -332,11 +331,12 @@ func (c *converger) decide(names []cluster.UnitName, all bool, lag time.Duration
 	return c.again(now)
 }
 
-func pointer(want cluster.Assignment, ok bool) *cluster.Assignment {
-	if !ok {
-		return nil
+// wanted returns what a unit is to be, nil if it is not to be here.
+func (c *converger) wanted(name cluster.UnitName) *cluster.Assignment {
+	if want, ok := c.want[name]; ok {
+		return &want
 	}
-	return &want
+	return nil
 }
 
 // plan decides units by what was last seen of them, sends workers, and returns what
@@ -346,8 +346,8 @@ func (c *converger) plan(names []cluster.UnitName, now time.Time) []systemd.Unit
 	wanted := converge.Input{Memory: c.memory, Now: now, Hold: !mayStart, Lag: c.lag, Restarting: c.restarting}
 	unwanted := converge.Input{Memory: c.memory, Now: now, Hold: !c.opened}
 	for _, name := range names {
-		if want, ok := c.want[name]; ok {
-			wanted.Want = append(wanted.Want, want)
+		if want := c.wanted(name); want != nil {
+			wanted.Want = append(wanted.Want, *want)
 			wanted.Seen = append(wanted.Seen, c.seen[name])
 		} else {
 			unwanted.Seen = append(unwanted.Seen, c.seen[name])
@@ -355,11 +355,10 @@ func (c *converger) plan(names []cluster.UnitName, now time.Time) []systemd.Unit
 	}
 	for _, in := range []converge.Input{unwanted, wanted} {
 		for _, d := range converge.Plan(in) {
-			want, ok := c.want[d.Unit]
 			if in.Hold {
 				c.held[d.Unit] = true
 			}
-			c.carryOut(d, pointer(want, ok), now)
+			c.carryOut(d, c.wanted(d.Unit), now)
 		}
 	}
 	return wanted.Seen
@@ -440,11 +439,7 @@ func (c *converger) carryOut(d converge.Decision, want *cluster.Assignment, now 
 // show publishes what is true of a unit.
 func (c *converger) show(name cluster.UnitName, problem string, now time.Time) {
 	seen := c.seen[name]
-	var assignment *cluster.Assignment
-	if want, ok := c.want[name]; ok {
-		assignment = &want
-	}
-	status := statusOf(c.a.cfg.Node, c.a.cfg.BootID, assignment, seen, c.memory[name], problem)
+	status := statusOf(c.a.cfg.Node, c.a.cfg.BootID, c.wanted(name), seen, c.memory[name], problem)
 	if status.UID == "" {
 		return // of nobody: a leftover that is on its way out
 	}

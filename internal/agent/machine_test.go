@@ -256,6 +256,16 @@ func (m *machine) powerCut() {
 	m.boot++
 }
 
+// many assigns units of one text, numbered by a pattern.
+func (m *machine) many(pattern, text string, n int) {
+	m.hub.change(func() {
+		for i := range n {
+			name := cluster.UnitName(fmt.Sprintf(pattern, i))
+			m.hub.units[name] = assignment(name, text)
+		}
+	})
+}
+
 // pass lets simulated time go by.
 func (m *machine) pass(d time.Duration) {
 	m.t.Helper()
