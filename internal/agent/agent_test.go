@@ -758,25 +758,38 @@ func TestHoweverManyFailOthersGoFirst(t *testing.T) {
 	})
 }
 
-func TestOfUnitsThatWaitedNothingIsLeft(t *testing.T) {
-	for offset := time.Duration(0); offset < time.Second; offset += 100 * time.Millisecond {
-		inBubble(t, func(t *testing.T, m *machine) {
-			m.fake.Lag = 100 * time.Millisecond
-			m.start()
-			m.many("slow%03d.service", "[Service]\nType=notify\nExecStart=/usr/bin/daemon\n", 300)
-			m.pass(12*time.Second + offset)
-			m.fake.FailNext("observe", "", 1, errDown) // then everything is looked at
-			m.hub.change(func() {
-				for i := range 150 {
-					delete(m.hub.units, cluster.UnitName(fmt.Sprintf("slow%03d.service", 150+i)))
-				}
-			})
-			m.pass(time.Minute)
-			if n := len(m.hub.records); n != 150 {
-				t.Errorf("dropped after another %s: %d records are left of 150", offset, n)
+// slowDisk takes its time for a file.
+type slowDisk struct{ *systemdtest.Fake }
+
+func (d slowDisk) Write(ctx context.Context, name cluster.UnitName, text string) error {
+	if err := loop.Sleep(ctx, 2*time.Second); err != nil {
+		return err
+	}
+	return d.Fake.Write(ctx, name, text)
+}
+
+func TestUnitsThatGoWhileTheyWaitKeepNoPlaceInTheLine(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.manager = slowDisk{m.fake}
+		m.start()
+		m.many("web%03d.service", daemon, 300)
+		m.pass(time.Second)
+		m.fake.FailNext("observe", "", 1, errDown) // then everything is looked at
+		m.hub.change(func() {
+			for i := range 150 {
+				delete(m.hub.units, cluster.UnitName(fmt.Sprintf("web%03d.service", 150+i)))
 			}
 		})
-	}
+		m.pass(2 * time.Minute)
+		if n, records := len(m.fake.Processes()), len(m.hub.records); n != 150 || records != 150 {
+			t.Errorf("%d run and %d records are left, of 150", n, records)
+		}
+		m.hub.assign("late.service", daemon)
+		m.pass(10 * time.Second)
+		if m.fake.Processes()["late.service"] == 0 {
+			t.Error("one that comes later never has its turn")
+		}
+	})
 }
 
 func TestOfANameOfTheHostNothingIsLeft(t *testing.T) {
@@ -829,6 +842,20 @@ func TestStopsDoNotWaitForStarts(t *testing.T) {
 		m.pass(3 * time.Second)
 		if _, there := m.hub.record("db.service"); there || m.fake.Processes()["db.service"] != 0 {
 			t.Error("db.service is still there")
+		}
+	})
+}
+
+func TestWhatWaitsForItsTurnWaitsForTheClusterOnceTheNodeIsDeclaredDead(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.fake.Lag = 300 * time.Millisecond
+		m.start()
+		m.many("bad@%03d.service", sick, 100)
+		m.pass(time.Second)
+		m.hub.change(func() { m.hub.session.Dead, m.hub.mute = true, true })
+		m.pass(waitLong)
+		if s := m.status("bad@099.service"); !strings.HasPrefix(s.Problem, "waits for the cluster") {
+			t.Errorf("%+v", s)
 		}
 	})
 }

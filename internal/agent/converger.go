@@ -217,12 +217,12 @@ func (c *converger) due(now time.Time) (names []cluster.UnitName, all bool) {
 func (c *converger) checkGate(now time.Time) {
 	open, _ := c.gate.open(now)
 	open = open && c.told
-	if open && !c.opened {
-		c.purgeUntil = now.Add(purgePatience)
-	}
-	c.opened = open
 	if !open {
+		c.close()
 		return
+	}
+	if !c.opened {
+		c.opened, c.purgeUntil = true, now.Add(purgePatience)
 	}
 	// What does not belong here goes first: the rest waits for that.
 	purging := c.purging(now)
@@ -368,9 +368,21 @@ func (c *converger) plan(names []cluster.UnitName, now time.Time) []systemd.Unit
 // round began.
 func (c *converger) mayStart(now time.Time) bool {
 	if open, _ := c.gate.open(now); !open {
-		c.opened = false
+		c.close()
 	}
 	return c.opened && !c.purging(now)
+}
+
+// close forbids starts. What waits for its turn to start waits for the cluster now.
+func (c *converger) close() {
+	if !c.opened {
+		return
+	}
+	c.opened = false
+	for _, t := range c.work.queue.line {
+		c.dirty[t.unit] = true
+	}
+	c.loop.Wake()
 }
 
 // proceed has those worked on whose turn has come, decided by what is known now.

@@ -309,6 +309,25 @@ func TestTroubleIsTriedAgainEverMoreRarelyUntilSomethingElseIsWanted(t *testing.
 	}
 }
 
+func TestTroubleIsOverOnceTheStepWentWell(t *testing.T) {
+	bad, well := converge.Outcome{Err: errors.New("no"), At: now}, converge.Outcome{Result: "done", At: now}
+	for _, tt := range []struct {
+		trouble, step converge.Kind
+		over          bool
+	}{
+		{converge.Stop, converge.Stop, true},
+		{converge.Write, converge.Write, true},
+		{converge.Start, converge.Stop, false}, // else it would be tried at once for ever
+		{converge.Stop, converge.Start, true},  // whatever it was, the unit runs
+	} {
+		k, _ := converge.Known{}.Did(converge.Step{Kind: tt.trouble}, want(), bad)
+		k, _ = k.Did(converge.Step{Kind: tt.step}, want(), well)
+		if over := k.Trouble == nil; over != tt.over {
+			t.Errorf("trouble with %s, then %s went well: over: %v", tt.trouble, tt.step, over)
+		}
+	}
+}
+
 // What keeps a unit stale on a host is not to have systemd reload for ever.
 func TestAReloadInVainIsTriedAgainEverMoreRarely(t *testing.T) {
 	k := *carriedOut(want())

@@ -57,6 +57,7 @@ type Trouble struct {
 	// another one is tried at once.
 	For     Key             `json:"for"`
 	Desired cluster.Desired `json:"desired,omitempty"`
+	Step    Kind            `json:"step"`
 	Detail  string          `json:"detail"`
 	Tries   int             `json:"tries"`
 	Until   time.Time       `json:"until"`
@@ -111,6 +112,9 @@ func (k Known) Did(step Step, want *cluster.Assignment, out Outcome) (Known, boo
 	if detail := trouble(step, out); detail != "" {
 		return k.troubled(step, want, detail, out.At), false
 	}
+	if k.Trouble != nil && k.Trouble.Step == step.Kind {
+		k.Trouble = nil
+	}
 	switch {
 	case step.Kind == Stop:
 		k.Started, k.Asked = nil, nil
@@ -125,7 +129,7 @@ func (k Known) Did(step Step, want *cluster.Assignment, out Outcome) (Known, boo
 	case step.Kind.Starts() && want != nil:
 		k.Key, k.Asked = KeyOf(*want), nil
 		k.Started = &Started{Key: k.Key, Result: out.Result}
-		k.Trouble = nil
+		k.Trouble = nil // whatever came before
 	}
 	return k, true
 }
@@ -154,7 +158,7 @@ func trouble(step Step, out Outcome) string {
 }
 
 func (k Known) troubled(step Step, want *cluster.Assignment, detail string, at time.Time) Known {
-	t := Trouble{Detail: detail, Tries: 1}
+	t := Trouble{Step: step.Kind, Detail: detail, Tries: 1}
 	if want != nil {
 		t.For, t.Desired = KeyOf(*want), want.Desired
 	}
