@@ -22,6 +22,7 @@ import (
 // fake is a cluster that answers from fields and notes what it was asked.
 type fake struct {
 	status   wire.Status
+	settling []wire.Status // what the first, second … look at the status finds
 	nodes    []wire.NodeView
 	units    []wire.UnitView
 	tokens   []cluster.Token
@@ -132,7 +133,15 @@ func (f *fake) Restart(_ context.Context, names []cluster.UnitName) (wire.Desire
 	return wire.DesiredAnswer{Revision: 10, Units: f.outcomes(names, "changed")}, f.ask("restart %s", names)
 }
 
-func (f *fake) Status(context.Context) (wire.Status, error) { return f.status, f.ask("status") }
+func (f *fake) Status(context.Context) (wire.Status, error) {
+	err := f.ask("status")
+	if len(f.settling) > 0 {
+		first := f.settling[0]
+		f.settling = f.settling[1:]
+		return first, err
+	}
+	return f.status, err
+}
 
 func (f *fake) Nodes(context.Context) (wire.List[wire.NodeView], error) {
 	return wire.List[wire.NodeView]{Revision: 7, Items: f.nodes}, f.ask("nodes")

@@ -3,11 +3,13 @@ package cli
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"argosy/internal/api/wire"
 	"argosy/internal/cli/contexts"
 	"argosy/internal/cluster"
 )
@@ -275,5 +277,16 @@ func TestMachineVerbs(t *testing.T) {
 				t.Errorf("asked %q, want %q", asked, c.asked)
 			}
 		})
+	}
+}
+
+func TestFormingEndsOnceTheMachineAnswersForACluster(t *testing.T) {
+	for _, line := range []string{"argosy init", "argosy join token"} {
+		f := &fake{settling: []wire.Status{{}, {Formed: true}, {Formed: true, Leader: &cluster.Leader{}}}}
+		got := run(t, f, line)
+		looks := slices.DeleteFunc(slices.Clone(f.requests), func(r string) bool { return r != "status" })
+		if got.code != 0 || len(looks) != 3 {
+			t.Errorf("%s: exit code %d after %d looks: %s", line, got.code, len(looks), got.err)
+		}
 	}
 }
