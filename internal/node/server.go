@@ -175,18 +175,14 @@ func (d *Daemon) followMembers(ctx context.Context, control *Control, setEndpoin
 		if state == nil {
 			return membersEvery, nil
 		}
-		others, serves := otherMembers(state, d.id)
-		if !serves && len(state.Members) > 0 {
+		if _, serves := otherMembers(state, d.id); !serves && len(state.Members) > 0 {
 			stop(errDemoted)
 			return loop.Never, nil
 		}
 		if control.Mirror.Age() > ownSilentMax && time.Since(since) > ownSilentMax {
 			own = !own
 		}
-		endpoints := others
-		if own || len(others) == 0 {
-			endpoints = []string{d.clientURL()}
-		}
+		endpoints := toAsk(state, d.id, d.clientURL(), !own)
 		if !slices.Equal(endpoints, asked) {
 			asked, since = endpoints, time.Now()
 			setEndpoints(endpoints)
@@ -198,6 +194,18 @@ func (d *Daemon) followMembers(ctx context.Context, control *Control, setEndpoin
 		return errDemoted
 	}
 	return err
+}
+
+// toAsk returns the members that a server asks: its own, unless that is silent. One
+// that is leaving is silent from one moment to the next, and need not even hear that it
+// was removed.
+func toAsk(state *cluster.State, self cluster.NodeID, own string, silent bool) []string {
+	others, _ := otherMembers(state, self)
+	leaving := slices.ContainsFunc(state.Members, func(m cluster.Member) bool { return m.Node == self && m.State == cluster.MemberLeaving })
+	if len(others) == 0 || !silent && !leaving {
+		return []string{own}
+	}
+	return others
 }
 
 // otherMembers returns etcd's client addresses of the other voters, and whether

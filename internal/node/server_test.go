@@ -42,6 +42,35 @@ func TestANodeServesAsLongAsItsVoteCounts(t *testing.T) {
 	}
 }
 
+func TestWhichMembersAServerAsks(t *testing.T) {
+	const own, other = "https://10.0.0.1:7501", "https://10.0.0.2:7501"
+	for _, tt := range []struct {
+		name   string
+		state  cluster.MemberState // of its own record
+		alone  bool
+		silent bool // its own member is
+		want   string
+	}{
+		{"its own, which is the nearest", cluster.MemberVoter, false, false, own},
+		{"others, if its own is silent", cluster.MemberVoter, false, true, other},
+		{"others, if its own is to go: that need not hear of it", cluster.MemberLeaving, false, false, other},
+		{"its own, if there is no other", cluster.MemberVoter, true, true, own},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			state := &cluster.State{
+				Nodes:   []cluster.NodeState{{Node: cluster.Node{ID: "b"}, Report: cluster.Report{Address: netip.MustParseAddr("10.0.0.2")}}},
+				Members: []cluster.Member{{Node: "a", State: tt.state}},
+			}
+			if !tt.alone {
+				state.Members = append(state.Members, cluster.Member{Node: "b", State: cluster.MemberVoter})
+			}
+			if got := toAsk(state, "a", own, tt.silent); !slices.Equal(got, []string{tt.want}) {
+				t.Errorf("asks %v", got)
+			}
+		})
+	}
+}
+
 func TestAMemberThatHasNotStartedGetsItsNameInEtcdsList(t *testing.T) {
 	got := ownName("n1=https://10.0.0.1:7502,member-2f=https://10.0.0.2:7502", "n2", "https://10.0.0.2:7502")
 	if want := "n1=https://10.0.0.1:7502,n2=https://10.0.0.2:7502"; got != want {
