@@ -143,6 +143,8 @@ type Status struct {
 	Problem string `json:"problem,omitempty"`
 	// Log holds the last lines of a unit that failed, oldest first.
 	Log []string `json:"log,omitempty"`
+	// Offers are the services that the unit offers there, in their order.
+	Offers []Offer `json:"offers,omitempty"`
 	// Revision is the store's, filled in when the record is read.
 	Revision Revision `json:"revision,omitempty"`
 }
@@ -157,7 +159,16 @@ const LogLinesMax = 10
 
 // Equal reports whether two statuses say the same; Since alone is no change.
 func (s Status) Equal(t Status) bool {
-	return s.sameOrigin(t) && s.sameState(t) && s.Problem == t.Problem && slices.Equal(s.Log, t.Log)
+	return s.sameOrigin(t) && s.sameState(t) && s.Problem == t.Problem && slices.Equal(s.Log, t.Log) &&
+		slices.EqualFunc(s.Offers, t.Offers, Offer.Equal)
+}
+
+// Withdraws reports whether an offer that was healthy in an earlier status of the
+// unit on the node is not any more. That must be told at once.
+func (s Status) Withdraws(earlier Status) bool {
+	return slices.ContainsFunc(earlier.Offers, func(o Offer) bool {
+		return o.Healthy && !slices.ContainsFunc(s.Offers, func(now Offer) bool { return now.Healthy && now.Compare(o) == 0 })
+	})
 }
 
 // sameOrigin reports whether both are of one node's work on one assignment.

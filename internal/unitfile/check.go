@@ -27,6 +27,8 @@ func Check(name cluster.UnitName, text string) []Finding {
 	checkKeys(&r, f)
 	_, findings := PlacingOf(name, f)
 	r.merge(findings)
+	_, findings = PublishedBy(name, f)
+	r.merge(findings)
 	// A malformed line may be the very one that is missed.
 	if len(errs) == 0 {
 		checkContent(&r, name, f)

@@ -25,7 +25,7 @@ func TestCheck(t *testing.T) {
 			"line 1: error: X= stands outside of a section (put it below a header like [Unit] or [Service])",
 			`line 2: error: section header "[Unit" does not end in ']' (a section header is [Name] alone on its line)`,
 			`line 5: error: missing '=' in "ExecStart" (write Key=Value; a long value goes on after a "\" at the end of the line)`,
-			"line 7: error: unknown key B= in [X-Argosy] (known there: Away= CPU= Memory= Near= Prefer= Priority= Replicas= Require= Spread=)"}},
+			"line 7: error: unknown key B= in [X-Argosy] (known there: Away= CPU= Memory= Near= Prefer= Priority= Publish= Replicas= Require= Spread=)"}},
 		{"a name without a type", "a", service, []string{
 			`name: error: unit name "a" does not end in a unit type (one of .service .socket .timer .path .mount .automount .swap .target .slice)`}},
 		{"a Quadlet file", "a.container", "[Container]\nImage=x\n", []string{
@@ -96,7 +96,7 @@ func TestCheck(t *testing.T) {
 		{"an old spelling", "a.service", service + "[X-Fleet]\nX-ConditionMachineOf=b.service\n", []string{
 			"line 4: warning: X-ConditionMachineOf= is an old spelling (write MachineOf=)"}},
 		{"a key of [X-Argosy]", "a.service", service + "[X-Argosy]\nExclusive=yes\n", []string{
-			"line 4: error: unknown key Exclusive= in [X-Argosy] (known there: Away= CPU= Memory= Near= Prefer= Priority= Replicas= Require= Spread=)"}},
+			"line 4: error: unknown key Exclusive= in [X-Argosy] (known there: Away= CPU= Memory= Near= Prefer= Priority= Publish= Replicas= Require= Spread=)"}},
 		{"a key of [X-Argosy] that belongs elsewhere", "a.service", service + "[X-Argosy]\nMachineMetaData=a=b\n", []string{
 			"line 4: error: unknown key MachineMetaData= in [X-Argosy] (did you mean MachineMetadata= of [X-Fleet]?)"}},
 		{"what PlacingOf warns of, Check warns of", "a.service", service + "[X-Fleet]\nConflicts=web\n", []string{
@@ -156,8 +156,9 @@ func TestRefusal(t *testing.T) {
 }
 
 // The table of keys is what the manual is made of and what the parser obeys:
-// each key of fleet in it changes the Placing, and no spelling stands twice.
-func TestKeysAreThoseThatPlacingObeys(t *testing.T) {
+// each key in it changes the Placing or what is published, and no spelling stands
+// twice.
+func TestKeysAreThoseThatAreObeyed(t *testing.T) {
 	var spellings []string
 	for _, key := range unitfile.Keys() {
 		if key.Meaning == "" || key.Form == "" {
@@ -165,8 +166,10 @@ func TestKeysAreThoseThatPlacingObeys(t *testing.T) {
 		}
 		for _, spelling := range append([]string{key.Name}, key.Legacy...) {
 			spellings = append(spellings, spelling)
-			got, findings := unitfile.PlacingOf("a@1.service", mustParse(t, "["+key.Section+"]\n"+spelling+"="+key.Form))
-			if cmp.Equal(got, unitfile.Placing{}) || len(findings) > 0 {
+			file := mustParse(t, "["+key.Section+"]\n"+spelling+"="+key.Form)
+			got, findings := unitfile.PlacingOf("a@1.service", file)
+			offers, more := unitfile.PublishedBy("a@1.service", file)
+			if cmp.Equal(got, unitfile.Placing{}) && len(offers) == 0 || len(findings)+len(more) > 0 {
 				t.Errorf("%s=%s of [%s] changes nothing: %v", spelling, key.Form, key.Section, findings)
 			}
 		}

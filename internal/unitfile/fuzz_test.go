@@ -23,6 +23,7 @@ func seeds(f *testing.F) []string {
 		"", "\n", "\\", "\\\n", "[", "[]", "[a]\n\\\n#\n", "[S]\nK=a\\\n\r\n#c\\\nb", "[S]\r\nK=a\r\r\n\n\rK=b\r",
 		"[S]\nK=\n=\n", "\xef\xbb\xbf[S]\n", "[S]\nK=\xff\n", "K=1\n[S", "[X-Fleet]\nGlobal=%%\nMachineOf=%i %", "[S]\nK=a\\\\\\\\\\\nb",
 		"[X-Fleet]\nConflicts=[ \\ \"\nMachineMetadata==\nMachineID=-\nReplaces=*\n",
+		"[X-Argosy]\nPublish=%p-%i 80%i/udp a=%i \"b=c d\"\nPublish=web\nPublish=web 0\nPublish=web 1 a a\n",
 	}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
@@ -91,7 +92,30 @@ func FuzzPlacing(f *testing.F) {
 			t.Fatalf("PlacingOf says %v, Check nothing", findings)
 		}
 		checkPlacing(t, p)
+		offers, findings := unitfile.PublishedBy(unit, file)
+		if unitfile.Refusal(unit, findings) != nil && unitfile.Refusal(unit, checked) == nil {
+			t.Fatalf("PublishedBy says %v, Check nothing", findings)
+		}
+		checkOffers(t, offers)
 	})
+}
+
+// checkOffers: within the limits, sorted, and each once.
+func checkOffers(t *testing.T, offers []cluster.Offer) {
+	if len(offers) > unitfile.ServicesMax {
+		t.Fatalf("%d offers", len(offers))
+	}
+	for i, o := range offers {
+		if o.Service == "" || len(o.Service) > unitfile.ServiceNameMax || strings.ToLower(o.Service) != o.Service || o.Port == 0 ||
+			len(o.Parameters) > unitfile.ParametersMax || o.Healthy || i > 0 && offers[i-1].Compare(o) >= 0 {
+			t.Fatalf("offer %#v", o)
+		}
+		for key, value := range o.Parameters {
+			if len(key)+len(value)+1 > unitfile.ParameterMax {
+				t.Fatalf("parameter %q=%q", key, value)
+			}
+		}
+	}
 }
 
 // checkFindings: all have a line, unless they are about the name, and there is

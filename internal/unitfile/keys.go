@@ -40,6 +40,7 @@ const (
 	keyNear     = "Near"
 	keyPrefer   = "Prefer"
 	keyPriority = "Priority"
+	keyPublish  = "Publish"
 	keyReplicas = "Replicas"
 	keyRequire  = "Require"
 	keySpread   = "Spread"
@@ -126,6 +127,11 @@ func argosyKeys() []Key {
 			Section: SectionArgosy, Name: keyPriority, Form: "100",
 			Meaning: "From -1000 to 1000, 0 if not given. Units of a higher priority are placed first, and push units of a lower one " +
 				"off a node when nothing else gives them the CPU and memory that they ask for.",
+		},
+		{
+			Section: SectionArgosy, Name: keyPublish, Form: "web 8080/tcp version=2 role=front",
+			Meaning: "A service that the unit offers: its name, its port, tcp or udp, and what else others are to know of it. While the " +
+				"unit is active, every node finds it there; several lines are several services. Only in services and sockets.",
 		},
 		{
 			Section: SectionArgosy, Name: keyReplicas, Form: "3",

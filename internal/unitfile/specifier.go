@@ -2,7 +2,6 @@ package unitfile
 
 import (
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"argosy/internal/cluster"
@@ -89,7 +88,7 @@ func UnescapeName(part string) (string, error) {
 		}
 	}
 	text := b.String()
-	if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
+	if !isPlain(text) {
 		return "", cluster.Errorf(cluster.Invalid, "%s unescaped is no text", quote(part))
 	}
 	return text, nil

@@ -1,0 +1,159 @@
+package unitfile
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"argosy/internal/cluster"
+)
+
+// Limits on what a unit publishes. All of it is in the unit's status, and a
+// parameter becomes one text of a TXT record (RFC 1035, 3.3.14).
+const (
+	ServicesMax   = 32  // of one unit
+	ParametersMax = 16  // of one service
+	ParameterMax  = 255 // bytes of "key=value"
+	// ServiceNameMax leaves room for the underscore of "_web._tcp": a label has 63
+	// bytes at most.
+	ServiceNameMax = 62
+)
+
+// PublishedBy returns what a unit publishes, in the order of offers, and says what is
+// wrong with it. No health is known of it. As with PlacingOf, what depends on the
+// instance is not judged in a template.
+func PublishedBy(name cluster.UnitName, f *File) ([]cluster.Offer, []Finding) {
+	o := options{name: name, file: f, lines: map[string]int{}}
+	var all []cluster.Offer
+	for i, a := range f.Lookup(SectionArgosy, keyPublish) {
+		switch {
+		case i == 0 && !canPublish(name.Type()):
+			o.report.errorf(a.Line, "put it into the service", "%s= belongs in a service or a socket: a %s listens on nothing", keyPublish, name.Type())
+			return nil, o.report.sorted()
+		case i == ServicesMax:
+			o.report.errorf(a.Line, "", "%s= is given more than %d times", keyPublish, ServicesMax)
+			return all, o.report.sorted()
+		}
+		offer, ok := o.offer(a)
+		if !ok {
+			continue
+		}
+		if at, found := slices.BinarySearchFunc(all, offer, cluster.Offer.Compare); found {
+			o.report.errorf(a.Line, "take one of them out", "%s=%s %d/%s is given twice", keyPublish, offer.Service, offer.Port, offer.Protocol)
+		} else {
+			all = slices.Insert(all, at, offer)
+		}
+	}
+	return all, o.report.sorted()
+}
+
+// canPublish reports whether units of a type may publish; a type that is not known
+// is refused for itself.
+func canPublish(unitType string) bool {
+	return slices.Contains([]string{"service", "socket", ""}, unitType)
+}
+
+// offer reads one line of Publish=; ok is false if it cannot be read, or not before
+// the instance is known.
+func (o *options) offer(a Assignment) (offer cluster.Offer, ok bool) {
+	words := o.split(keyPublish, a)
+	if len(words) < 2 {
+		if len(words) == 1 {
+			o.report.errorf(a.Line, publishHint, "%s=%s says no port", keyPublish, clip(a.Value, quoteMax))
+		}
+		return offer, false
+	}
+	nameOK := o.serviceName(words[0])
+	port, protocol, portOK := o.port(words[1])
+	parameters, parametersOK := o.parameters(words[2:])
+	vague := slices.ContainsFunc(words, func(w word) bool { return w.vague })
+	offer = cluster.Offer{Service: words[0].text, Port: port, Protocol: protocol, Parameters: parameters}
+	return offer, nameOK && portOK && parametersOK && !vague
+}
+
+const publishHint = "write a name, a port and what else is to be known: Publish=web 8080/tcp version=2"
+
+// serviceName judges the name of a service. It is a label of DNS (RFC 1035, 2.3.1),
+// so that it can be asked for.
+func (o *options) serviceName(w word) bool {
+	if w.vague {
+		return false
+	}
+	hint := "a letter first, then letters, digits and dashes, all in lower case, no dash at the end, up to " + strconv.Itoa(ServiceNameMax) + " of them"
+	switch lower := strings.ToLower(w.text); {
+	case isServiceName(w.text) && w.text != reservedName:
+		return true
+	case w.text == reservedName:
+		o.report.errorf(w.line, "choose another name", "%s=%s: names of nodes are found under it", keyPublish, w.text)
+	case isServiceName(lower):
+		o.report.errorf(w.line, "write "+lower, "%s=%s: names of services are in lower case", keyPublish, clip(w.text, quoteMax))
+	default:
+		o.report.errorf(w.line, hint, "%s=%s can be no name of a service", keyPublish, clip(w.text, quoteMax))
+	}
+	return false
+}
+
+// reservedName is the label under which nodes are found: NODE.node.DOMAIN.
+const reservedName = "node"
+
+func isServiceName(s string) bool {
+	const letters, others = "abcdefghijklmnopqrstuvwxyz", "0123456789-"
+	return s != "" && len(s) <= ServiceNameMax && strings.Trim(s, letters+others) == "" &&
+		strings.IndexByte(letters, s[0]) >= 0 && s[len(s)-1] != '-'
+}
+
+// port reads "8080/tcp"; tcp need not be said.
+func (o *options) port(w word) (port uint16, protocol string, ok bool) {
+	number, protocol, given := strings.Cut(w.text, "/")
+	if !given {
+		protocol = cluster.Protocols()[0]
+	}
+	n, err := strconv.ParseUint(number, 10, 16)
+	if err == nil && n > 0 && number[0] != '+' && slices.Contains(cluster.Protocols(), protocol) {
+		return uint16(n), protocol, true
+	}
+	if !w.vague {
+		o.report.errorf(w.line, publishHint, "%s=: %s is no port: a number from 1 to 65535, then /%s", keyPublish, quote(w.text), strings.Join(cluster.Protocols(), " or /"))
+	}
+	return 0, "", false
+}
+
+// parameters reads "key=value" words.
+func (o *options) parameters(words []word) (parameters map[string]string, ok bool) {
+	ok = true
+	refuse := func(w word, hint, format string, args ...any) {
+		o.report.errorf(w.line, hint, format, args...)
+		ok = false
+	}
+	if len(words) > ParametersMax {
+		refuse(words[ParametersMax], "", "%s= has %d parameters; the limit is %d", keyPublish, len(words), ParametersMax)
+		words = words[:ParametersMax]
+	}
+	for _, w := range words {
+		if w.vague {
+			continue
+		}
+		key, value, found := strings.Cut(w.text, "=")
+		_, twice := parameters[key]
+		switch {
+		case !found || !IsLabelKey(key) || !isPlain(value):
+			refuse(w, `write key=value; with blanks in it, quote the whole pair: "name=two words"`, "%s=: %s is no parameter", keyPublish, quote(w.text))
+		case len(w.text) > ParameterMax:
+			refuse(w, "", "%s=: parameter %s has %d bytes; the limit is %d", keyPublish, clip(key, quoteMax), len(w.text), ParameterMax)
+		case twice:
+			refuse(w, "take one of them out", "%s=: parameter %s is given twice", keyPublish, clip(key, quoteMax))
+		case parameters == nil:
+			parameters = map[string]string{key: value}
+		default:
+			parameters[key] = value
+		}
+	}
+	return parameters, ok
+}
+
+// isPlain reports whether a text can be shown as it is.
+func isPlain(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}
