@@ -139,6 +139,18 @@ func TestCheck(t *testing.T) {
 			[]string{"report: node a has the report of b"}},
 		{"a status is of a node that exists", func(s *cluster.State) { s.Statuses[0].Node = "x" },
 			[]string{"status-node: a status of db.service is of x, which is no node of the cluster (passing)"}},
+		{"what a unit offers that runs", func(s *cluster.State) {
+			s.Statuses[0].Active = "active"
+			s.Statuses[0].Offers = []cluster.Offer{{Service: "db", Port: 1, Healthy: true}, {Service: "db", Port: 2, Reason: "no answer"}}
+		}, nil},
+		{"nothing is announced of a unit that does not run", func(s *cluster.State) {
+			s.Statuses[0].Active, s.Statuses[0].Sub = "deactivating", "stop-sigterm"
+			s.Statuses[0].Offers = []cluster.Offer{{Service: "db", Port: 1, Healthy: true}, {Service: "db", Port: 2}}
+		}, []string{"offer: db is announced by db.service on a: the unit is deactivating (stop-sigterm)"}},
+		{"a unit makes an offer once", func(s *cluster.State) {
+			s.Statuses[0].Active = "active"
+			s.Statuses[0].Offers = []cluster.Offer{{Service: "db", Port: 1}, {Service: "db", Port: 1}}
+		}, []string{"offer-order: the offers of db.service on a are not sorted, or one is made twice"}},
 		{"servers are nodes", func(s *cluster.State) { s.Members[0].Node, s.Members[1].Node = "b", "x" },
 			[]string{"member-node: server x is no node of the cluster (passing)"}},
 		{"two nodes are not one member", func(s *cluster.State) { s.Members[1].MemberID = 1 },

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"argosy/internal/catalog"
 	"argosy/internal/cluster"
 	"argosy/internal/place"
 	"argosy/internal/unitfile"
@@ -233,6 +234,19 @@ func (c *check) reports() {
 	for _, s := range c.state.Statuses {
 		if !c.known(s.Node) {
 			c.atRest("status-node", string(s.Unit), "a status of %s is of %s, which is no node of the cluster", s.Unit, s.Node.Short())
+		}
+		c.offers(s)
+	}
+}
+
+// offers: nothing is announced of a unit that does not run.
+func (c *check) offers(s cluster.Status) {
+	for i, told := range catalog.Announce(s.Offers, s) {
+		if s.Offers[i].Healthy && !told.Healthy {
+			c.never("offer", string(s.Unit), "%s is announced by %s on %s: %s", told.Service, s.Unit, s.Node.Short(), told.Reason)
+		}
+		if i > 0 && s.Offers[i-1].Compare(told) >= 0 {
+			c.never("offer-order", string(s.Unit), "the offers of %s on %s are not sorted, or one is made twice", s.Unit, s.Node.Short())
 		}
 	}
 }

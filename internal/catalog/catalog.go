@@ -1,0 +1,134 @@
+// Package catalog derives what services there are, and where, from a snapshot of the
+// cluster. Nothing of it is stored, so nothing of it can be left over: a node says in
+// the status of a unit what the unit offers there, in the same record that says
+// whether it runs, and whatever makes the record untrue makes its offers untrue.
+//
+// It is pure.
+package catalog
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"argosy/internal/cluster"
+)
+
+// Announce returns the offers of a unit as its node tells of them: those of its file,
+// healthy as long as systemd says that the unit is active.
+func Announce(offers []cluster.Offer, s cluster.Status) []cluster.Offer {
+	if len(offers) == 0 {
+		return nil
+	}
+	told := slices.Clone(offers)
+	reason := whyNot(s)
+	for i := range told {
+		told[i].Healthy, told[i].Reason = reason == "", reason
+	}
+	return told
+}
+
+// whyNot says why a unit that systemd says this of cannot be used, "" if it can. A
+// unit that is reloaded goes on working.
+func whyNot(s cluster.Status) string {
+	switch {
+	case s.Active == "active", s.Active == "reloading", s.Active == "refreshing":
+		return ""
+	case s.Failed():
+		return "the unit failed: " + s.Failure()
+	}
+	return fmt.Sprintf("the unit is %s (%s)", s.Active, s.Sub)
+}
+
+// Of returns the services of a cluster, by name. A unit's offer is an endpoint for as
+// long as the unit exists and its node has not booted since it told of it, and a
+// healthy one if moreover it is wanted, it is placed on that very node, and the node
+// is heard of.
+func Of(state *cluster.State, health func(cluster.NodeID) cluster.Health) []cluster.Service {
+	d := derivation{state: state, health: health, nodes: map[cluster.NodeID]*node{}}
+	var all []cluster.Endpoint
+	for i := range state.Statuses {
+		if s := &state.Statuses[i]; len(s.Offers) > 0 {
+			all = d.endpoints(all, s)
+		}
+	}
+	slices.SortFunc(all, cluster.Endpoint.Compare)
+	var services []cluster.Service
+	for from, to := 0, 0; from < len(all); from = to {
+		name := all[from].Service
+		for to = from; to < len(all) && all[to].Service == name; to++ {
+		}
+		services = append(services, cluster.Service{Name: name, Endpoints: all[from:to:to]})
+	}
+	return services
+}
+
+// derivation derives endpoints from one snapshot.
+type derivation struct {
+	state  *cluster.State
+	health func(cluster.NodeID) cluster.Health
+	nodes  map[cluster.NodeID]*node
+}
+
+// node is what matters of a node.
+type node struct {
+	known  bool
+	record cluster.NodeState
+	lost   string // why nothing there can be used, "" if it can
+}
+
+// endpoints appends what one status offers.
+func (d *derivation) endpoints(to []cluster.Endpoint, s *cluster.Status) []cluster.Endpoint {
+	at, found := slices.BinarySearchFunc(d.state.Units, s.Unit, func(u cluster.Unit, name cluster.UnitName) int { return cmp.Compare(u.Name, name) })
+	n := d.node(s.Node)
+	if !found || !n.known || d.state.Units[at].UID != s.UID || !sameBoot(s.BootID, n.record.Session.BootID) {
+		return to
+	}
+	reason := d.unwanted(&d.state.Units[at], s.Node)
+	if n.lost != "" {
+		reason = n.lost
+	}
+	for _, offer := range s.Offers {
+		if reason != "" {
+			offer.Healthy, offer.Reason = false, reason
+		}
+		to = append(to, cluster.Endpoint{
+			Offer: offer, Unit: s.Unit, Node: s.Node, NodeName: n.record.Node.Name, Address: n.record.Report.Address,
+		})
+	}
+	return to
+}
+
+// sameBoot reports whether what was seen in one boot may still be so in another; not
+// every record names one.
+func sameBoot(seen, now string) bool { return seen == now || seen == "" || now == "" }
+
+// unwanted says why a unit is not to run on a node, "" if it is.
+func (d *derivation) unwanted(u *cluster.Unit, on cluster.NodeID) string {
+	if u.Desired != cluster.Launched {
+		return "the unit is to stop"
+	}
+	at, found := slices.BinarySearchFunc(d.state.Placements, u.Name, func(p cluster.Placement, name cluster.UnitName) int { return cmp.Compare(p.Unit, name) })
+	if !found || d.state.Placements[at].UID != u.UID || !d.state.Placements[at].On(on) {
+		return "the unit is not placed there any more"
+	}
+	return ""
+}
+
+// node returns what matters of a node, and asks for its health once.
+func (d *derivation) node(id cluster.NodeID) *node {
+	if n := d.nodes[id]; n != nil {
+		return n
+	}
+	n := &node{}
+	d.nodes[id] = n
+	at, found := slices.BinarySearchFunc(d.state.Nodes, id, func(s cluster.NodeState, id cluster.NodeID) int { return cmp.Compare(s.Node.ID, id) })
+	if !found {
+		return n
+	}
+	n.known, n.record = true, d.state.Nodes[at]
+	if h := d.health(id); h.Away() {
+		n.lost = fmt.Sprintf("%s is %s", n.record.Node.Name, h)
+	}
+	return n
+}
