@@ -1268,3 +1268,136 @@ func TestWhatWasWrongBeforeTheSessionIsInTheFirstReport(t *testing.T) {
 		}
 	})
 }
+
+const web = "[Service]\nExecStart=/usr/bin/web\n[X-Argosy]\nPublish=web 80\n"
+
+// offer is what a unit's node tells of its one offer.
+func (m *machine) offer(name cluster.UnitName) cluster.Offer {
+	m.t.Helper()
+	s := m.status(name)
+	if len(s.Offers) != 1 {
+		m.t.Fatalf("offers of %s: %+v", name, s)
+	}
+	return s.Offers[0]
+}
+
+func TestWhatAUnitPublishesIsInItsStatus(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.start()
+		m.hub.assign("web.service", web)
+		m.pass(2 * time.Second)
+		if o := m.offer("web.service"); o.Service != "web" || o.Port != 80 || !o.Healthy {
+			t.Errorf("active: %+v", o)
+		}
+		m.hub.assign("web.service", web, func(a *cluster.Assignment) { a.Desired = cluster.Loaded })
+		m.pass(2 * time.Second)
+		if o := m.offer("web.service"); o.Healthy || o.Reason != "the unit is inactive (dead)" {
+			t.Errorf("stopped: %+v", o)
+		}
+		m.hub.assign("web.service", strings.ReplaceAll(web, "80", "81"))
+		m.pass(2 * time.Second)
+		if o := m.offer("web.service"); o.Port != 81 || !o.Healthy {
+			t.Errorf("of another text: %+v", o)
+		}
+		m.hub.assign("web.service", daemon)
+		m.pass(2 * time.Second)
+		if s := m.status("web.service"); s.Active != "active" || len(s.Offers) != 0 {
+			t.Errorf("of a text that publishes nothing: %+v", s)
+		}
+	})
+}
+
+func TestWhatAUnitPublishesOutlivesItsDaemon(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.start()
+		m.hub.assign("web.service", web)
+		m.pass(2 * time.Second)
+		m.stop()
+		m.start()
+		m.pass(2 * time.Second)
+		if o := m.offer("web.service"); !o.Healthy {
+			t.Errorf("%+v", o)
+		}
+	})
+}
+
+// The old process offers what its text says for as long as it runs.
+func TestWhatTheOldTextPublishesIsKeptUntilItsProcessHasEnded(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		slow := &slowStop{Fake: m.fake}
+		m.manager = slow
+		m.start()
+		m.hub.assign("web.service", web)
+		m.pass(2 * time.Second)
+		m.hub.assign("web.service", strings.ReplaceAll(web, "80", "81"))
+		m.pass(2 * time.Second)
+		if o := m.offer("web.service"); o.Port != 80 {
+			t.Errorf("before the stop has ended: %+v", o)
+		}
+		m.pass(slowStopTime)
+		if o := m.offer("web.service"); o.Port != 81 || !o.Healthy {
+			t.Errorf("after: %+v", o)
+		}
+	})
+}
+
+const slowStopTime = 5 * time.Second
+
+// slowStop is a systemd whose stops take their time.
+type slowStop struct{ *systemdtest.Fake }
+
+func (s slowStop) Run(ctx context.Context, verb systemd.Verb, name cluster.UnitName) (string, error) {
+	if verb == systemd.Stop {
+		if err := loop.Sleep(ctx, slowStopTime); err != nil {
+			return "", err
+		}
+	}
+	return s.Fake.Run(ctx, verb, name)
+}
+
+// deafJournal never answers.
+type deafJournal struct{ systemd.Journal }
+
+func (deafJournal) Sync(ctx context.Context) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestWhatAFailedUnitOfferedIsWithdrawnBeforeItsLogIsRead(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.journal = deafJournal{m.fake}
+		m.start()
+		m.hub.assign("web.service", web)
+		m.pass(2 * time.Second)
+		m.fake.Kill("web.service")
+		m.pass(500 * time.Millisecond)
+		if o := m.offer("web.service"); o.Healthy {
+			t.Errorf("%+v", o)
+		}
+	})
+}
+
+// A status that would have to wait, since the unit's changes all the time, does not if
+// it withdraws something.
+func TestWhatIsWithdrawnIsNeverHeldBack(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.start()
+		m.hub.assign("web.service", web+"[Service]\nRestart=always\nRestartSec=1s\nStartLimitIntervalSec=0\n")
+		m.pass(2 * time.Second)
+		for i := range 30 {
+			for wait := 0; !m.offer("web.service").Healthy; wait++ {
+				if m.pass(100 * time.Millisecond); wait > 100 {
+					t.Fatalf("kill %d: %+v", i, m.status("web.service"))
+				}
+			}
+			m.fake.Kill("web.service")
+			m.pass(200 * time.Millisecond)
+			if o := m.offer("web.service"); o.Healthy {
+				t.Fatalf("kill %d: %+v", i, o)
+			}
+		}
+		if n := m.hub.sentUpdates(); n > 200 {
+			t.Errorf("%d updates", n)
+		}
+	})
+}

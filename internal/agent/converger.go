@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"argosy/internal/catalog"
 	"argosy/internal/cluster"
 	"argosy/internal/converge"
 	"argosy/internal/loop"
@@ -57,6 +58,9 @@ type converger struct {
 	// time for a unit that never ran, or that it forgot: that of when it was
 	// first seen so is kept.
 	shown map[cluster.UnitName]cluster.Status
+	// offers are what the units publish that are or were wanted, as the text said
+	// of which the hash is.
+	offers map[cluster.UnitName]offers
 	// worked are units whose worker ended since they were last taken for a
 	// look. What is seen of them may be from before its steps: a unit seen as
 	// running that was stopped meanwhile would pass for settled.
@@ -77,6 +81,7 @@ func newConverger(a *Agent, g *gate) *converger {
 		memory: converge.Memory{}, restarting: converge.Restarting{}, dirty: map[cluster.UnitName]bool{},
 		retry: map[cluster.UnitName]time.Time{}, held: map[cluster.UnitName]bool{},
 		worked: map[cluster.UnitName]bool{}, shown: map[cluster.UnitName]cluster.Status{},
+		offers: map[cluster.UnitName]offers{},
 	}
 	c.work = newWorkers(c, a.cfg.Parallel)
 	c.words = newLastWords(c)
@@ -433,6 +438,7 @@ func (c *converger) carryOut(d converge.Decision, want *cluster.Assignment, now 
 		delete(c.retry, d.Unit)
 		delete(c.restarting, d.Unit)
 		delete(c.shown, d.Unit)
+		delete(c.offers, d.Unit)
 		c.words.forget(d.Unit)
 		c.work.queue.gone(d.Unit)
 		c.a.statuses.gone(d.Unit)
@@ -455,6 +461,7 @@ func (c *converger) show(name cluster.UnitName, problem string, now time.Time) {
 	if status.UID == "" {
 		return // of nobody: a leftover that is on its way out
 	}
+	status.Offers = catalog.Announce(c.offered(name, status.Hash), status)
 	if before := c.shown[name]; status.Since.IsZero() && before.Equal(status) {
 		status.Since = before.Since
 	} else if status.Since.IsZero() {
@@ -462,6 +469,7 @@ func (c *converger) show(name cluster.UnitName, problem string, now time.Time) {
 	}
 	c.shown[name] = status
 	if status.Failed() {
+		c.a.statuses.withdraw(status)
 		c.words.publish(status)
 		return
 	}

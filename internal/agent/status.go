@@ -42,13 +42,14 @@ type publisher struct {
 	now     map[cluster.UnitName]cluster.Status
 	changed map[cluster.UnitName]bool
 	often   restless
+	offered map[cluster.UnitName]cluster.Status // as last sent, of units with offers
 }
 
 func newPublisher(a *Agent) *publisher {
 	p := &publisher{
 		a: a, pace: loop.Pace{Every: gatherMin}, full: true,
 		now: map[cluster.UnitName]cluster.Status{}, changed: map[cluster.UnitName]bool{},
-		often: restless{},
+		often: restless{}, offered: map[cluster.UnitName]cluster.Status{},
 	}
 	p.loop = loop.New("status", a.log, p.step)
 	return p
@@ -73,6 +74,17 @@ func (p *publisher) put(s cluster.Status) {
 	p.now[s.Unit] = s
 	p.changed[s.Unit] = true
 	p.loop.Wake()
+}
+
+// withdraw tells at once that what a unit offered cannot be used any more, when its
+// status has to wait for its log.
+func (p *publisher) withdraw(s cluster.Status) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if old, known := p.now[s.Unit]; known && s.Withdraws(old) {
+		old.Offers = s.Offers
+		p.put(old)
+	}
 }
 
 // addLog adds the last lines of a failed unit, if it is still as it was.
@@ -178,13 +190,17 @@ func (p *publisher) take(now time.Time) (update wire.StatusUpdate, due bool, aga
 	}
 	for _, name := range names {
 		s, here := p.now[name]
-		if wait := p.often.wait(name, now); here && wait > 0 && !p.full {
+		if wait := p.often.wait(name, now); here && wait > 0 && !p.full && !s.Withdraws(p.offered[name]) {
 			if again == loop.Never || wait < again {
 				again = wait
 			}
 			continue
 		}
 		delete(p.changed, name)
+		delete(p.offered, name)
+		if len(s.Offers) > 0 {
+			p.offered[name] = s
+		}
 		if here {
 			p.often.published(name, now)
 			update.Put = append(update.Put, s)
