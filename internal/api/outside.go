@@ -155,16 +155,19 @@ type WorkerDeps struct {
 	// open terminals here.
 	IsServer  func(cluster.NodeID) bool
 	Terminals *Terminals
+	// Services is the node's copy of the catalog.
+	Services *Copy
 	// Leave and Reset part the node from its cluster.
 	Leave, Reset func(context.Context) error
 }
 
-// NewWorker serves the unix socket of a worker: what any member may read goes to
-// a server, under the node's identity. Nothing else does: a server would take it
-// for the node's own doing.
+// NewWorker serves the unix socket of a worker. It answers itself where services
+// are; what else any member may read goes to a server, under the node's identity.
+// Nothing else does: a server would take it for the node's own doing.
 func NewWorker(deps WorkerDeps) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+wire.PathStatus, func(w http.ResponseWriter, r *http.Request) { workerStatus(w, r, deps) })
+	mux.Handle("GET "+wire.PathServices, deps.Services)
 	mux.HandleFunc("POST "+wire.PathLeave, func(w http.ResponseWriter, r *http.Request) { servePart(w, r, deps.Leave) })
 	mux.HandleFunc("POST "+wire.PathReset, func(w http.ResponseWriter, r *http.Request) { servePart(w, r, deps.Reset) })
 	refuseForming(mux, func() cluster.ID { return deps.Cluster.ID })

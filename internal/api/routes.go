@@ -96,6 +96,9 @@ func (s *Server) unitRoutes(r *router) {
 	r.stream(route{"GET", wire.PathJournal, operators, "Read a unit's journal, wherever it is"},
 		linesOf[wire.LogLine](linesParam(), followParam(), outputParam(), param("node", huma.TypeString, "the ID of the node whose journal is meant")), s.unitJournal)
 	r.stream(route{"GET", wire.PathWatch, operators, "Follow what changes"}, linesOf[wire.Change](), s.watch)
+	r.stream(route{"GET", wire.PathServices, anyMember, "Say which services there are, and where, and follow that"}, linesOf[wire.Services](
+		param("after", huma.TypeString, "the cursor of the last message that was read"), followParam(),
+		param("fresh", huma.TypeBoolean, "an error rather than what a server knows that is cut off from the store")), s.services)
 	r.stream(route{"GET", wire.PathEvents, operators, "Read what happened, and follow it"}, linesOf[wire.EventMessage](
 		param("since", huma.TypeString, "a duration back from now, as 90m"), afterParam(), followParam(),
 		params("unit", "names of units, or globs"), params("node", "names or IDs of nodes"), params("name", "names of either")), s.events)

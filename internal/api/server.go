@@ -74,11 +74,15 @@ type Server struct {
 	specs   specs.Cache
 	dealer  dealer
 	painter painter
+	// announcer knows the services.
+	announcer *announcer
 }
 
 // NewServer makes the API of a server. Handler and Local serve it.
 func NewServer(deps Deps) *Server {
-	return &Server{Deps: deps, quorum: quorumProbe{store: deps.Store}, dealer: dealer{mirror: deps.Mirror}}
+	s := &Server{Deps: deps, quorum: quorumProbe{store: deps.Store}, dealer: dealer{mirror: deps.Mirror}}
+	s.announcer = &announcer{server: s, feed: newFeed(feedID(deps.Self))}
+	return s
 }
 
 // Handler serves callers from the network, who are who their certificate says.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"reflect"
 	"time"
@@ -26,18 +27,31 @@ const (
 
 // streamWriter sends newline-delimited JSON.
 type streamWriter struct {
+	out     io.Writer
 	encoder *json.Encoder
 	control *http.ResponseController
 }
 
 func newStreamWriter(w http.ResponseWriter) streamWriter {
 	w.Header().Set("Content-Type", mediaLines)
-	return streamWriter{json.NewEncoder(w), http.NewResponseController(w)}
+	return streamWriter{w, json.NewEncoder(w), http.NewResponseController(w)}
 }
 
 func (s streamWriter) send(message any) error {
+	return s.write(func() error { return s.encoder.Encode(message) })
+}
+
+// pass sends a message that is encoded, line end included.
+func (s streamWriter) pass(line []byte) error {
+	return s.write(func() error {
+		_, err := s.out.Write(line)
+		return err
+	})
+}
+
+func (s streamWriter) write(message func() error) error {
 	_ = s.control.SetWriteDeadline(time.Now().Add(writeSlack)) // best effort: not every transport has one
-	if err := s.encoder.Encode(message); err != nil {
+	if err := message(); err != nil {
 		return err
 	}
 	return s.control.Flush()

@@ -27,6 +27,7 @@ import (
 //	etcd*                the store, its settings and its certificates; servers only
 //	events/              what this server saw happen, for a day; servers only
 //	slice.json           what is placed here (package agent)
+//	catalog.json         what services there are, as far as was heard; workers only
 //	memory.json          what was started of it in this boot (package agent)
 type disk struct{ dir string }
 
@@ -116,7 +117,7 @@ func (d disk) dropServer() error {
 // identity goes first, so that a half-done removal is not taken for a node.
 func (d disk) drop() error {
 	err := errors.Join(pki.Remove(d.identity()), d.dropServer())
-	for _, name := range []string{"cluster.json", "servers.json", "member.json", "slice.json", "provisional"} {
+	for _, name := range []string{"cluster.json", "servers.json", "member.json", "slice.json", "catalog.json", "provisional"} {
 		err = errors.Join(err, os.RemoveAll(d.path(name)))
 	}
 	return err

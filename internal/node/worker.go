@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"argosy/internal/api"
 	"argosy/internal/api/client"
 	"argosy/internal/api/wire"
@@ -21,9 +23,10 @@ import (
 // runWorker serves what a worker serves until ctx ends, or until the leader
 // has made the node a voter (nil): then it is a server.
 func (d *Daemon) runWorker(ctx context.Context, c cluster.Cluster, servers *client.Client, slices *sliceCell) error {
+	catalog := d.newCatalog(servers)
 	deps := api.WorkerDeps{
 		Self: d.id, Cluster: c, Servers: servers, Journal: d.deps.Journal,
-		IsServer: slices.isServer, Terminals: d.terminals, Leave: d.Leave, Reset: d.Reset,
+		IsServer: slices.isServer, Terminals: d.terminals, Services: catalog.copy, Leave: d.Leave, Reset: d.Reset,
 	}
 	d.local.set(api.NewWorker(deps))
 	d.remote.set(api.NewWorkerRemote(deps))
@@ -38,7 +41,10 @@ func (d *Daemon) runWorker(ctx context.Context, c cluster.Cluster, servers *clie
 		return loop.Never, err
 	})
 	slices.onChange(become.Wake)
-	err := become.Run(ctx)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return become.Run(ctx) })
+	group.Go(func() error { return catalog.run(ctx) })
+	err := group.Wait()
 	if promoted {
 		return nil
 	}

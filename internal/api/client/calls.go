@@ -159,6 +159,29 @@ func (c *Client) Watch(ctx context.Context, each func(wire.Change) error) error 
 	return stream(ctx, c, request{method: http.MethodGet, path: wire.PathWatch}, each)
 }
 
+// Services returns all services, as of now.
+func (c *Client) Services(ctx context.Context) (all wire.Services, err error) {
+	return all, c.call(ctx, request{method: http.MethodGet, path: wire.PathServices}, &all)
+}
+
+// ServicesQuery says where a stream of services begins.
+type ServicesQuery struct {
+	After string // the cursor of the last message that was read; "": from the whole on
+	// Fresh asks for an error, and for the end of the stream, rather than for what a
+	// server knows that is cut off from the store.
+	Fresh bool
+}
+
+// FollowServices calls each for every message of the catalog, signs of life
+// included. It returns nil when the server ends the stream: go on with another.
+func (c *Client) FollowServices(ctx context.Context, q ServicesQuery, each func(wire.Services) error) error {
+	query := url.Values{"follow": {"true"}, "fresh": {strconv.FormatBool(q.Fresh)}}
+	if q.After != "" {
+		query.Set("after", q.After)
+	}
+	return stream(ctx, c, request{method: http.MethodGet, path: wire.PathServices, query: query}, each)
+}
+
 // EventQuery says which events are wanted. The zero query wants all that are
 // kept.
 type EventQuery struct {

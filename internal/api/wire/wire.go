@@ -42,6 +42,7 @@ const (
 	PathScale    = "/v1/units:scale"               // POST ScaleRequest -> DesiredAnswer
 	PathJournal  = "/v1/units/{name}/journal"      // GET stream of LogLine; ?lines= &follow= &node= &output=
 	PathWatch    = "/v1/watch"                     // GET stream of Change
+	PathServices = "/v1/services"                  // GET stream of Services; ?after= &follow= &fresh=
 	PathEvents   = "/v1/events"                    // GET stream of EventMessage; ?since= &after= &follow= &unit= &node= &name=
 	PathRenew    = "/v1/nodes/{id}/session"        // POST cluster.Session -> cluster.Session
 	PathReport   = "/v1/nodes/{id}/report"         // PUT cluster.Report
@@ -305,6 +306,23 @@ type Change struct {
 type EventMessage struct {
 	Event    *cluster.Event   `json:"event,omitempty"`
 	Revision cluster.Revision `json:"revision"`
+}
+
+// Services is one message of the catalog: all of it (Full), or what changed since the
+// message before. One that is neither is a sign of life.
+type Services struct {
+	Revision cluster.Revision `json:"revision"`
+	// Cursor is where the stream is: ?after= it goes on there, if the server can, and
+	// begins with the whole otherwise.
+	Cursor string `json:"cursor"`
+	// Stale and Age are those of a List.
+	Stale bool    `json:"stale,omitempty"`
+	Age   float64 `json:"age,omitempty"`
+	Full  bool    `json:"full,omitempty"`
+	// Services are those that are new or different, whole, by name; Gone are the
+	// names of those that are not there any more.
+	Services []cluster.Service `json:"services,omitempty"`
+	Gone     []string          `json:"gone,omitempty"`
 }
 
 // SliceUpdate is one message of a node's slice stream: the whole slice (Full),

@@ -1,0 +1,79 @@
+package api
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"argosy/internal/catalog"
+	"argosy/internal/cluster"
+	"argosy/internal/loop"
+)
+
+// announcer derives the catalog from what a server knows, whenever somebody looks.
+type announcer struct {
+	server *Server
+	feed   *feed
+
+	mu   sync.Mutex
+	from basis
+}
+
+// basis is what a catalog was derived from.
+type basis struct {
+	state   *cluster.State
+	healths map[cluster.NodeID]cluster.Health
+}
+
+// same reports whether the same catalog follows from two of them. The lists of a
+// mirror are shared between snapshots until they change; sessions do all the time.
+func (b basis) same(as basis) bool {
+	return as.state != nil && shared(b.state.Units, as.state.Units) && shared(b.state.Placements, as.state.Placements) &&
+		shared(b.state.Statuses, as.state.Statuses) && slices.EqualFunc(b.state.Nodes, as.state.Nodes, func(m, n cluster.NodeState) bool {
+		return m.Node.ID == n.Node.ID && m.Node.Name == n.Node.Name && m.Session.BootID == n.Session.BootID &&
+			m.Report.Address == n.Report.Address && b.healths[m.Node.ID] == as.healths[n.Node.ID]
+	})
+}
+
+func (a *announcer) look() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := basis{a.server.Mirror.State(), map[cluster.NodeID]cluster.Health{}}
+	for _, n := range now.state.Nodes {
+		now.healths[n.Node.ID] = a.server.Health(n.Node.ID)
+	}
+	before := a.from
+	a.from = now
+	if now.same(before) {
+		return nil
+	}
+	return a.feed.put(now.state.Revision, catalog.Of(now.state, func(id cluster.NodeID) cluster.Health { return now.healths[id] }))
+}
+
+// seen returns the revision after which there may be something new to look at.
+func (a *announcer) seen() cluster.Revision {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.from.state.Revision
+}
+
+func (a *announcer) wait(ctx context.Context, number int64, pace *loop.Pace) error {
+	// In this order: what another reader finds meanwhile is either past the number or
+	// of a later revision.
+	rev := a.seen()
+	select {
+	case <-a.feed.past(number):
+		return pace.Wait(ctx)
+	default:
+	}
+	_, err := a.server.next(ctx, rev, pace)
+	return err
+}
+
+func (a *announcer) freshness(ctx context.Context) (bool, time.Duration) {
+	stale, age := a.server.freshness(ctx)
+	return stale, time.Duration(age * float64(time.Second))
+}
+
+func (a *announcer) cutOff() error { return a.server.cutOff() }

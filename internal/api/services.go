@@ -1,0 +1,120 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"argosy/internal/api/wire"
+	"argosy/internal/cluster"
+	"argosy/internal/loop"
+)
+
+// cursorMax is the longest cursor that a reader may go on after, in bytes.
+const cursorMax = 100
+
+// servicesQuery is what a request for the catalog asks for.
+type servicesQuery struct {
+	after  string
+	follow bool
+	fresh  bool // rather an error than what is old
+}
+
+func parseServicesQuery(values url.Values) (q servicesQuery, err error) {
+	if q.after = values.Get("after"); len(q.after) > cursorMax {
+		return q, cluster.Errorf(cluster.Invalid, "after=%.40s… is no cursor", q.after)
+	}
+	for name, to := range map[string]*bool{"follow": &q.follow, "fresh": &q.fresh} {
+		if text := values.Get(name); text != "" {
+			if *to, err = strconv.ParseBool(text); err != nil {
+				return q, cluster.Errorf(cluster.Invalid, "%s=%.40s: use true or false", name, text)
+			}
+		}
+	}
+	return q, nil
+}
+
+// teller is who knows the catalog: a server, or a node that was told of it.
+type teller interface {
+	// look brings the feed up to what is known now.
+	look() error
+	// wait returns when there may be news for who has read up to an edition, or after
+	// streamAlive.
+	wait(ctx context.Context, number int64, pace *loop.Pace) error
+	// freshness says whether what is known may be out of date, and its age.
+	freshness(ctx context.Context) (stale bool, age time.Duration)
+	// cutOff returns an error while others may know better.
+	cutOff() error
+}
+
+// services tells what services there are, and then, if that is asked for, what
+// changes.
+func (s *Server) services(w http.ResponseWriter, r *http.Request) {
+	if _, err := s.state(); err != nil {
+		writeProblem(w, err)
+		return
+	}
+	serveServices(w, r, s.announcer, s.announcer.feed)
+}
+
+func serveServices(w http.ResponseWriter, r *http.Request, t teller, f *feed) {
+	q, err := parseServicesQuery(r.URL.Query())
+	if err == nil && q.fresh {
+		err = t.cutOff()
+	}
+	if err == nil {
+		err = t.look()
+	}
+	switch {
+	case err != nil:
+		writeProblem(w, err)
+	case q.follow:
+		followServices(w, r, q, t, f)
+	default:
+		stale, age := t.freshness(r.Context())
+		message := f.message()
+		message.Stale, message.Age = stale, age.Seconds()
+		_ = newStreamWriter(w).send(message) // who has gone does not read it
+	}
+}
+
+// followServices streams the catalog until the reader goes or, if it must be fresh,
+// until others may know better.
+func followServices(w http.ResponseWriter, r *http.Request, q servicesQuery, t teller, f *feed) {
+	out := newStreamWriter(w)
+	pace := &loop.Pace{Every: streamPace}
+	position, sent := f.position(q.after), time.Time{}
+	for {
+		messages, newest, err := f.news(position)
+		if err != nil {
+			return
+		}
+		position = newest
+		for _, m := range messages {
+			if out.pass(m) != nil {
+				return
+			}
+			sent = time.Now()
+		}
+		if time.Since(sent) >= streamAlive {
+			if out.send(signOfLife(r.Context(), t, f.alive(position))) != nil {
+				return
+			}
+			sent = time.Now()
+		}
+		if t.wait(r.Context(), position, pace) != nil || q.fresh && t.cutOff() != nil || t.look() != nil {
+			return
+		}
+	}
+}
+
+func signOfLife(ctx context.Context, t teller, m wire.Services) wire.Services {
+	stale, age := t.freshness(ctx)
+	m.Stale = stale
+	if stale {
+		m.Age = age.Seconds()
+	}
+	return m
+}
