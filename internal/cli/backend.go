@@ -31,12 +31,13 @@ type Units interface {
 	Restart(ctx context.Context, names []cluster.UnitName) (wire.DesiredAnswer, error)
 }
 
-// Nodes is what the verbs ask of the nodes of a cluster.
+// Nodes is what the verbs ask of the nodes of a cluster, and of what is found there.
 type Nodes interface {
 	Status(ctx context.Context) (wire.Status, error)
 	Nodes(ctx context.Context) (wire.List[wire.NodeView], error)
 	PatchNode(ctx context.Context, id cluster.NodeID, patch wire.NodePatch) (wire.NodeView, error)
 	RemoveNode(ctx context.Context, id cluster.NodeID) error
+	Services(ctx context.Context) (wire.Services, error)
 }
 
 // Membership is how a machine comes into a cluster and out of it.
@@ -55,6 +56,9 @@ type Streams interface {
 	// Watch calls each for every message until the stream ends: with nil if
 	// the server ended it, or with the error of each or of the connection.
 	Watch(ctx context.Context, each func(wire.Change) error) error
+	// FollowServices calls each for every message until the stream ends, as Watch
+	// does.
+	FollowServices(ctx context.Context, query client.ServicesQuery, each func(wire.Services) error) error
 	// Events calls each for every event and sign of life. It returns nil at the
 	// end of a stream that is not followed, and if the server ended it.
 	Events(ctx context.Context, query client.EventQuery, each func(wire.EventMessage) error) error

@@ -36,6 +36,8 @@ type fake struct {
 	// the last is broken off by the server, and the last stays open if it is
 	// followed.
 	events [][]wire.EventMessage
+	// services are the messages of the first, second … stream of services.
+	services [][]wire.Services
 	// watching is called when the last watch has nothing more to say.
 	watching func()
 	fail     map[string]error // by the verb of the request
@@ -196,6 +198,36 @@ func (f *fake) CreateToken(_ context.Context, r wire.TokenRequest) (wire.TokenAn
 }
 
 func (f *fake) RemoveToken(_ context.Context, id string) error { return f.ask("rmtoken %s", id) }
+
+func (f *fake) Services(context.Context) (wire.Services, error) {
+	if err := f.ask("services"); err != nil || len(f.services) == 0 {
+		return wire.Services{}, err
+	}
+	return f.services[0][0], nil
+}
+
+func (f *fake) FollowServices(ctx context.Context, q client.ServicesQuery, each func(wire.Services) error) error {
+	if err := f.ask("followservices %s", q.After); err != nil {
+		return err
+	}
+	var messages []wire.Services
+	if len(f.services) > 0 {
+		messages, f.services = f.services[0], f.services[1:]
+	}
+	for _, message := range messages {
+		if err := each(message); err != nil {
+			return err
+		}
+	}
+	if len(f.services) > 0 {
+		return nil
+	}
+	if f.watching != nil {
+		f.watching()
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
 
 func (f *fake) Watch(ctx context.Context, each func(wire.Change) error) error {
 	if err := f.ask("watch"); err != nil {

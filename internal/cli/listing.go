@@ -53,9 +53,11 @@ type listing[T any] struct {
 	// change returns the part of a watch message that belongs to the listing,
 	// nil if none does, and its rows. What no watch of the cluster tells of is
 	// looked at again and again instead, and gone makes the row of what has
-	// vanished meanwhile.
+	// vanished meanwhile. What has a stream of its own has follow, which calls each
+	// with what changed.
 	change func(wire.Change) (message any, rows []T)
 	gone   func(T) T
+	follow func(ctx context.Context, b Backend, each func(message any, rows []T) error) error
 }
 
 // keyOf tells the rows of a watch apart.
@@ -160,6 +162,8 @@ func show[T any](ctx context.Context, a *app, f listFlags, l listing[T]) error {
 		}
 	}
 	switch {
+	case f.watch && l.follow != nil:
+		return l.follow(ctx, b, printer.print)
 	case f.watch && l.change == nil:
 		return printer.lookAgain(ctx, look)
 	case f.watch:

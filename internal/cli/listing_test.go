@@ -28,7 +28,8 @@ func someCluster() *fake {
 	global.Placement.Nodes = []cluster.NodeID{nodeID(1), nodeID(2)}
 	global = saying(global, 1, "active", "running", 11)
 	return &fake{
-		nodes: threeNodes(),
+		nodes:    threeNodes(),
+		services: [][]wire.Services{{{Revision: 7, Cursor: "c", Full: true, Services: []cluster.Service{serviceOn("web", 1, -2)}}}},
 		units: units(
 			failed,
 			global,

@@ -97,7 +97,7 @@ func verbs(a *app) []verbGroup {
 			newSubmit(a), newStart(a), newScale(a), newStop(a), newRestart(a), newLoad(a), newUnload(a), newDestroy(a),
 			newCat(a), newExplain(a), newJournal(a), newListUnits(a), newListUnitFiles(a), newVerify(a),
 		}},
-		{groupCluster, []*cobra.Command{newStatus(a), newEvents(a), newListMachines(a), newSSH(a), newNode(a), newToken(a)}},
+		{groupCluster, []*cobra.Command{newStatus(a), newServices(a), newEvents(a), newListMachines(a), newSSH(a), newNode(a), newToken(a)}},
 		{groupMachine, []*cobra.Command{newInit(a), newJoin(a), newLeave(a), newReset(a)}},
 		{groupTool, []*cobra.Command{newLab(a), newContext(a), newFDForward(a), newHelp(a), newCompletion(a), newVersion(a)}},
 		{groupTool, []*cobra.Command{newDaemon(a), newEtcd(a), newPermit(a)}}, // systemd runs these; the help hides them

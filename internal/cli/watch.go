@@ -16,10 +16,15 @@ const watchRetry = 500 * time.Millisecond
 // errEnough ends a watch from inside.
 var errEnough = errors.New("enough")
 
-// watch calls each for every message of the cluster's watch, until each returns
-// an error (errEnough: nil is returned) or ctx ends (nil too: the user has seen
-// enough). A watch that was lost is begun anew; the first attempt must succeed.
+// watch calls each for every message of the cluster's watch, as keepOn does.
 func (a *app) watch(ctx context.Context, b Backend, each func(wire.Change) error) error {
+	return keepOn(ctx, a, b.Watch, each)
+}
+
+// keepOn calls each for every message of a stream, until each returns an error
+// (errEnough: nil is returned) or ctx ends (nil too: the user has seen enough). A
+// stream that was lost is begun anew; the first attempt must succeed.
+func keepOn[M any](ctx context.Context, a *app, stream func(context.Context, func(M) error) error, each func(M) error) error {
 	pace := loop.Pace{Every: watchRetry}
 	begun, lost := false, false
 	var own error // what each returned; it is no failure of the connection
@@ -27,9 +32,9 @@ func (a *app) watch(ctx context.Context, b Backend, each func(wire.Change) error
 		if pace.Wait(ctx) != nil {
 			return nil
 		}
-		err := b.Watch(ctx, func(change wire.Change) error {
+		err := stream(ctx, func(message M) error {
 			begun, lost = true, false
-			own = each(change)
+			own = each(message)
 			return own
 		})
 		switch {
