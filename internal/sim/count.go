@@ -7,7 +7,9 @@ import (
 	"slices"
 
 	"argosy/internal/audit"
+	"argosy/internal/catalog"
 	"argosy/internal/cluster"
+	"argosy/internal/unitfile"
 )
 
 // Machine is a node as it is seen from outside.
@@ -96,6 +98,57 @@ func failed(state *cluster.State, unit cluster.UnitName, node cluster.NodeID) bo
 	})
 }
 
+// Misannounced compares what is announced with what runs and says where they differ.
+// It is pure.
+func Misannounced(state *cluster.State, machines []Machine) (wrong []string) {
+	var want, got []string
+	line := func(o cluster.Offer, unit cluster.UnitName, node cluster.NodeID) string {
+		return fmt.Sprintf("%s %d/%s of %s on %s", o.Service, o.Port, o.Protocol, unit, node.Short())
+	}
+	for _, u := range state.Units {
+		file, err := unitfile.Parse(string(u.Name), []byte(u.Text))
+		if err != nil || u.Name.IsTemplate() {
+			continue
+		}
+		offers, _ := unitfile.PublishedBy(u.Name, file)
+		for _, m := range machines {
+			for _, o := range offers {
+				if m.Processes[u.Name] != 0 {
+					want = append(want, line(o, u.Name, m.ID))
+				}
+			}
+		}
+	}
+	for _, s := range catalog.Of(state, healthOf(machines)) {
+		for _, e := range s.Endpoints {
+			if e.Healthy {
+				got = append(got, line(e.Offer, e.Unit, e.Node))
+			}
+		}
+	}
+	for _, l := range want {
+		if !slices.Contains(got, l) {
+			wrong = append(wrong, l+" is not announced")
+		}
+	}
+	for _, l := range got {
+		if !slices.Contains(want, l) {
+			wrong = append(wrong, l+" is announced and does not run")
+		}
+	}
+	return wrong
+}
+
+// healthOf says of machines that have no power that they are lost.
+func healthOf(machines []Machine) func(cluster.NodeID) cluster.Health {
+	return func(id cluster.NodeID) cluster.Health {
+		if slices.ContainsFunc(machines, func(m Machine) bool { return m.ID == id && m.Up }) {
+			return cluster.Ready
+		}
+		return cluster.Lost
+	}
+}
+
 // Audit implements World.
 func (s *Sim) Audit(atRest bool) []string {
 	wrong := s.watcher.take()
@@ -113,5 +166,5 @@ func (s *Sim) Audit(atRest bool) []string {
 	for _, m := range s.machines {
 		machines = append(machines, Machine{m.id, m.name, m.up, m.fake.Processes()})
 	}
-	return append(wrong, Misplaced(state, machines)...)
+	return slices.Concat(wrong, Misplaced(state, machines), Misannounced(state, machines))
 }

@@ -10,9 +10,9 @@ import (
 func RandomFiles() map[string]string {
 	const service = "[Service]\nExecStart=/bin/sleep infinity\n"
 	return map[string]string{
-		"web@.service":  service,
+		"web@.service":  service + "[X-Argosy]\nPublish=web 80 slot=%i\nPublish=web-%i 80\n",
 		"db@.service":   service + "[X-Fleet]\nConflicts=db@*\n",
-		"watch.service": service + "[X-Fleet]\nGlobal=true\n",
+		"watch.service": service + "[X-Fleet]\nGlobal=true\n[X-Argosy]\nPublish=watch 9100\n",
 		"bad.service":   "[Service]\nExecStart=/bin/false\n",
 		"sick.service":  "[Unit]\nStartLimitBurst=2\n[Service]\nExecStart=/bin/false\nRestart=on-failure\n",
 		"slow.service":  "[Service]\nExecStartPre=/bin/sleep 20\nExecStart=/bin/sleep infinity\nExecStop=/bin/sleep 5\n",

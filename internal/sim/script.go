@@ -153,6 +153,7 @@ func verbs() map[string]verb {
 		"text":        (*Script).text,   // text UNIT FILE [TIME]: waits until it is active with this text
 		"wait":        (*Script).wait,   // wait UNIT STATE [TIME]
 		"moved":       (*Script).moved,  // moved UNIT NODE [TIME]: waits until it is active on another
+		"found":       (*Script).found,  // found SERVICE NODE…|nowhere [TIME]: waits until it is healthy on just these
 		"tried":       (*Script).tried,  // tried UNIT TIMES [TIME]
 		"placed":      (*Script).placed, // placed NAME UNIT: the node that a unit is on, running or not
 		"where":       (*Script).where,  // where UNIT: prints the nodes
@@ -404,6 +405,35 @@ func state(u *wire.UnitView) string {
 		return word
 	}
 	return "loaded"
+}
+
+// found waits until a service has healthy endpoints on just the nodes that are named.
+func (s *Script) found(args []string) error {
+	limit := waitMax
+	if d, err := time.ParseDuration(args[len(args)-1]); err == nil {
+		limit, args = d, args[:len(args)-1]
+	}
+	want := slices.DeleteFunc(slices.Sorted(slices.Values(args[1:])), func(word string) bool { return word == "nowhere" })
+	return s.until(limit, func() error {
+		ctx, cancel := ctx()
+		defer cancel()
+		all, err := s.world.API().Services(ctx)
+		if err != nil {
+			return err
+		}
+		var got []string
+		for _, service := range all.Services {
+			for _, e := range service.Endpoints {
+				if service.Name == args[0] && e.Healthy {
+					got = append(got, e.NodeName)
+				}
+			}
+		}
+		if slices.Sort(got); !slices.Equal(got, want) {
+			return fmt.Errorf("it is found on %v, not on %v", got, want)
+		}
+		return nil
+	})
 }
 
 func (s *Script) wait(args []string) error {

@@ -68,4 +68,5 @@ type API interface {
 	PatchNode(ctx context.Context, id cluster.NodeID, patch wire.NodePatch) (wire.NodeView, error)
 	Units(ctx context.Context) (wire.List[wire.UnitView], error)
 	Nodes(ctx context.Context) (wire.List[wire.NodeView], error)
+	Services(ctx context.Context) (wire.Services, error)
 }

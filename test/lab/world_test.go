@@ -180,7 +180,7 @@ func (w *world) Audit(atRest bool) []string {
 		n := w.node(name)
 		machines = append(machines, sim.Machine{ID: n.MachineID(), Name: name, Up: n.On(), Processes: processes})
 	}
-	return append(wrong, sim.Misplaced(state, machines)...)
+	return slices.Concat(wrong, sim.Misplaced(state, machines), sim.Misannounced(state, machines))
 }
 
 // state puts together again what the API shows.
@@ -280,4 +280,8 @@ func (o *operator) Units(ctx context.Context) (wire.List[wire.UnitView], error) 
 
 func (o *operator) Nodes(ctx context.Context) (wire.List[wire.NodeView], error) {
 	return ask(o, func(c *client.Client) (wire.List[wire.NodeView], error) { return c.Nodes(ctx) })
+}
+
+func (o *operator) Services(ctx context.Context) (wire.Services, error) {
+	return ask(o, func(c *client.Client) (wire.Services, error) { return c.Services(ctx) })
 }
