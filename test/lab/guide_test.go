@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -76,7 +77,8 @@ func typed(w *labtest.World, i int, line string) (string, error) {
 func TestTheCommandsOfTheGuidesWork(t *testing.T) {
 	w := labtest.New(t, labtest.Options{Name: "guide", Nodes: 3})
 	lines := typedIn(t, "docs/guide/units.md")
-	for _, line := range append(lines, typedIn(t, "README.md")...) {
+	lines = slices.Concat(lines, typedIn(t, "docs/guide/discovery.md"), typedIn(t, "README.md"))
+	for _, line := range lines {
 		if strings.ContainsAny(line, "<…") || strings.HasPrefix(line, "argosy lab ") || line == "argosy init" {
 			continue // see the test below, and those of the lab
 		}
