@@ -190,7 +190,7 @@ func (p *publisher) take(now time.Time) (update wire.StatusUpdate, due bool, aga
 	}
 	for _, name := range names {
 		s, here := p.now[name]
-		if wait := p.often.wait(name, now); here && wait > 0 && !p.full && !s.Withdraws(p.offered[name]) {
+		if wait := p.wait(name, now); wait > 0 {
 			if again == loop.Never || wait < again {
 				again = wait
 			}
@@ -213,6 +213,16 @@ func (p *publisher) take(now time.Time) (update wire.StatusUpdate, due bool, aga
 	}
 	p.full = false
 	return update, update.Full || len(update.Put)+len(update.Gone) > 0, again
+}
+
+// wait returns how long a unit's status must wait for its turn: nothing that it
+// withdraws does, nor what is told with everything else.
+func (p *publisher) wait(name cluster.UnitName, now time.Time) time.Duration {
+	s, here := p.now[name]
+	if !here || p.full || s.Withdraws(p.offered[name]) {
+		return 0
+	}
+	return p.often.wait(name, now)
 }
 
 // statusOf says what is true of a unit: systemd's words, and the assignment
