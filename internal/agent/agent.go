@@ -71,8 +71,9 @@ type Config struct {
 	Version string
 	CPUs    int
 	Memory  int64
-	// Parallel is how many units are worked on at once. Default: 8. A job that takes
-	// longer than half a second no longer counts.
+	// Parallel is how many units are started at once. Default: 8. A job that takes
+	// longer than half a second no longer counts. Four times as many are stopped or
+	// changed.
 	Parallel int
 	// Incarnations makes the names of sessions. Default: random.
 	Incarnations func() string

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -725,6 +726,47 @@ func TestANodeThatIsDeclaredDeadDoesNotEndAStartThatItBegan(t *testing.T) {
 	})
 }
 
+// What is done before the start of a unit that failed takes its failure away, which is
+// the reason for the start.
+func TestAUnitPlacedAnewAfterAFailureIsStartedWhateverComesBetween(t *testing.T) {
+	anew := func(m *machine) {
+		m.hub.assign("bad.service", m.hub.units["bad.service"].Text, func(a *cluster.Assignment) { a.Epoch = 2 })
+	}
+	for name, between := range map[string]func(m *machine){
+		"the start meets an error that passes": func(m *machine) {
+			m.fake.FailNext("start", "bad.service", 1, errDown)
+			anew(m)
+		},
+		"the node is declared dead": func(m *machine) {
+			anew(m)
+			m.pass(100 * time.Millisecond)
+			m.hub.change(func() { m.hub.session.Dead, m.hub.mute = true, true })
+			m.pass(time.Minute)
+			m.hub.change(func() { m.hub.mute = false })
+		},
+		"the daemon ends": func(m *machine) {
+			anew(m)
+			m.pass(100 * time.Millisecond)
+			m.stop()
+			m.start()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, m *machine) {
+				m.manager = &lateReset{Fake: m.fake}
+				m.start()
+				m.hub.assign("bad.service", "[Service]\nExecStart=/bin/false\n")
+				m.pass(5 * time.Second)
+				between(m)
+				m.pass(2 * time.Minute)
+				if s := m.status("bad.service"); s.Active != "failed" || s.Epoch != 2 || m.fake.Calls("start") < 2 {
+					t.Errorf("%d starts, %+v", m.fake.Calls("start"), s)
+				}
+			})
+		})
+	}
+}
+
 // lateReset takes long to forget a failure.
 type lateReset struct {
 	*systemdtest.Fake
@@ -1398,6 +1440,59 @@ func TestWhatIsWithdrawnIsNeverHeldBack(t *testing.T) {
 		}
 		if n := m.hub.sentUpdates(); n > 200 {
 			t.Errorf("%d updates", n)
+		}
+	})
+}
+
+// lateLook takes its time to show anything, once it is late.
+type lateLook struct {
+	*systemdtest.Fake
+	late atomic.Bool
+}
+
+func (l *lateLook) Observe(ctx context.Context, names ...cluster.UnitName) ([]systemd.Unit, error) {
+	if l.late.Load() {
+		if err := loop.Sleep(ctx, 200*time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
+	return l.Fake.Observe(ctx, names...)
+}
+
+func TestANodeThatMayStartDuringALookDoesSo(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		look := &lateLook{Fake: m.fake}
+		m.manager = look
+		m.start()
+		m.hub.assign("web.service", daemon)
+		m.pass(5 * time.Second)
+		m.powerCut()
+		m.hub.change(func() { m.hub.down = true })
+		m.start()
+		m.pass(cluster.DefaultTimings().Lost - 100*time.Millisecond)
+		look.late.Store(true)
+		m.fake.Reconnect() // everything is looked at
+		m.pass(10 * time.Second)
+		m.running("web.service")
+	})
+}
+
+func TestARecordOfAFailureOutlivesTheRestartOfTheDaemon(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.fake.JournalLag = time.Second
+		m.start()
+		m.many("bad%d.service", "[Service]\nType=oneshot\nExecStart=/bin/false\n", 10)
+		m.pass(30 * time.Second)
+		m.stop()
+		m.start()
+		for range 100 {
+			m.pass(100 * time.Millisecond)
+			if n := len(m.hub.records); n != 10 {
+				t.Fatalf("%d of 10 records", n)
+			}
+		}
+		if s := m.status("bad3.service"); len(s.Log) == 0 {
+			t.Errorf("without its last words: %+v", s)
 		}
 	})
 }

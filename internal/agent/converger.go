@@ -69,6 +69,7 @@ type converger struct {
 	synced time.Time     // when everything was last observed
 	lag    time.Duration // how long systemd took to show what was last observed
 
+	looked     bool // everything was observed once
 	told       bool // there is a slice; without one nothing is known to be unwanted
 	opened     bool // the gate was open when it was last asked
 	purgeUntil time.Time
@@ -185,6 +186,9 @@ func (c *converger) step(ctx context.Context) (time.Duration, error) {
 	}
 	again := c.decide(names, all, lag, time.Now())
 	if all {
+		c.mu.Lock()
+		c.looked = true
+		c.mu.Unlock()
 		c.a.statuses.observed()
 	}
 	return again, nil
@@ -347,9 +351,12 @@ func (c *converger) wanted(name cluster.UnitName) *cluster.Assignment {
 // plan decides units by what was last seen of them, sends workers, and returns what
 // that is of those that are wanted.
 func (c *converger) plan(names []cluster.UnitName, now time.Time) []systemd.Unit {
-	mayStart := c.mayStart(now)
-	wanted := converge.Input{Memory: c.memory, Now: now, Hold: !mayStart, Lag: c.lag, Restarting: c.restarting}
-	unwanted := converge.Input{Memory: c.memory, Now: now, Hold: !c.opened}
+	hold := c.hold(now)
+	wanted := converge.Input{Memory: c.memory, Now: now, Hold: hold, Lag: c.lag, Restarting: c.restarting}
+	unwanted := converge.Input{Memory: c.memory, Now: now}
+	if !c.opened {
+		unwanted.Hold = hold
+	}
 	for _, name := range names {
 		if want := c.wanted(name); want != nil {
 			wanted.Want = append(wanted.Want, *want)
@@ -360,7 +367,7 @@ func (c *converger) plan(names []cluster.UnitName, now time.Time) []systemd.Unit
 	}
 	for _, in := range []converge.Input{unwanted, wanted} {
 		for _, d := range converge.Plan(in) {
-			if in.Hold {
+			if in.Hold != "" {
 				c.held[d.Unit] = true
 			}
 			c.carryOut(d, c.wanted(d.Unit), now)
@@ -369,16 +376,23 @@ func (c *converger) plan(names []cluster.UnitName, now time.Time) []systemd.Unit
 	return wanted.Seen
 }
 
-// mayStart reports whether starts are allowed. The gate may have closed since the
+// hold says why nothing may start, "" if it may. The gate may have closed since the
 // round began.
-func (c *converger) mayStart(now time.Time) bool {
+func (c *converger) hold(now time.Time) string {
 	if open, _ := c.gate.open(now); !open {
 		c.close()
 	}
-	return c.opened && !c.purging(now)
+	switch {
+	case !c.opened:
+		return "waits for the cluster to say what belongs here"
+	case c.purging(now):
+		return "waits for what does not belong here to go"
+	}
+	return ""
 }
 
-// close forbids starts. What waits for its turn to start waits for the cluster now.
+// close forbids starts. What waits for its turn to start waits for the cluster now, and
+// says so after the next round: while units wait there is one each second.
 func (c *converger) close() {
 	if !c.opened {
 		return
@@ -387,13 +401,12 @@ func (c *converger) close() {
 	for _, t := range c.work.queue.line {
 		c.dirty[t.unit] = true
 	}
-	c.loop.Wake()
 }
 
 // proceed has those worked on whose turn has come, decided by what is known now.
 func (c *converger) proceed(now time.Time) {
 	for c.work.ctx.Err() == nil {
-		name := c.work.queue.next(now, !c.mayStart(now))
+		name := c.work.queue.next(now, c.hold(now) != "")
 		if name == "" {
 			return
 		}
@@ -488,7 +501,10 @@ func (c *converger) again(now time.Time) time.Duration {
 	for _, at := range c.retry {
 		earlier(at)
 	}
-	if open, at := c.gate.open(now); !open && c.told {
+	switch open, at := c.gate.open(now); {
+	case c.told && open != c.opened:
+		earlier(now) // it opened or closed during this round
+	case c.told && !open:
 		earlier(at)
 	}
 	if len(c.held) > 0 && c.opened {

@@ -51,7 +51,8 @@ func newLastWords(c *converger) *lastWords {
 }
 
 // publish publishes the status of a failed unit, with its last lines; until they
-// are there, nothing is said of the failure.
+// are there, nothing is said of the failure. What had failed before this daemon came is
+// said at once: its record is there, and would be gone for as long as the lines take.
 func (l *lastWords) publish(status cluster.Status) {
 	name := status.Unit
 	reading, ok := l.unsaid[name]
@@ -61,7 +62,12 @@ func (l *lastWords) publish(status cluster.Status) {
 	case sameStart(l.begun[name], status) || l.c.a.deps.Journal == nil:
 		l.c.a.statuses.set(status)
 	default:
-		l.begun[name], l.unsaid[name] = status, status
+		l.begun[name] = status
+		if l.c.looked {
+			l.unsaid[name] = status
+		} else {
+			l.c.a.statuses.set(status)
+		}
 		l.due[name] = fetch{failure: status, asked: time.Now()}
 		l.loop.Wake()
 	}

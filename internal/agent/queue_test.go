@@ -174,3 +174,20 @@ func TestOneThatIsCalledWithAnotherTextKeepsWaiting(t *testing.T) {
 		t.Errorf("left: %+v", q)
 	}
 }
+
+func TestOneThatIsCalledAndHasNothingToDoGivesItsTurnBack(t *testing.T) {
+	q, now := newQueue(1), time.Now()
+	first, _ := q.ask(turn{unit: "a", family: family{"a", "x"}, work: starting}, now)
+	q.ask(turn{unit: "b", family: family{"b", "x"}, work: starting}, now)
+	q.give(first)
+	if name := q.next(now, true); name != "" {
+		t.Errorf("starts are held, and %q is called", name)
+	}
+	if name := q.next(now, false); name != "b" {
+		t.Fatalf("%q is called", name)
+	}
+	q.leave("b")
+	if q.starts != 0 || len(q.line) != 0 {
+		t.Errorf("left: %+v", q)
+	}
+}

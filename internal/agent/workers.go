@@ -142,11 +142,12 @@ func (w *workers) work(ctx context.Context, j *job, slot *turn, steps []converge
 }
 
 // mayStart reports whether a unit may be started after the steps before that. It does
-// not expect the mutex.
+// not expect the mutex. Who asks right after it may still wait for a connection to
+// systemd, for as long as that is away; only a permit ends such a start.
 func (w *workers) mayStart() bool {
 	w.c.mu.Lock()
 	defer w.c.mu.Unlock()
-	return w.c.mayStart(time.Now())
+	return w.c.hold(time.Now()) == ""
 }
 
 // limit has a slot given back that is taken for long.

@@ -58,9 +58,9 @@ type Input struct {
 	Seen   []systemd.Unit
 	Memory Memory
 	Now    time.Time
-	// Hold forbids everything but writing files: what is wanted comes from a
-	// cache and may have moved elsewhere meanwhile.
-	Hold bool
+	// Hold says why nothing may be done but to write files, "" if it may: what is
+	// wanted may come from a cache and have moved elsewhere meanwhile.
+	Hold string
 	// Lag is how long systemd took to say what is seen.
 	Lag time.Duration
 	// Restarting is what was seen before of the units that are activating.
@@ -128,8 +128,8 @@ func Plan(in Input) []Decision {
 		}
 		d := decideUnit(want[name], u, in.Memory[name], in)
 		d.Unit = name
-		if in.Hold {
-			d = held(d)
+		if in.Hold != "" {
+			d = held(d, in.Hold)
 		}
 		decisions = append(decisions, d)
 	}
@@ -137,11 +137,11 @@ func Plan(in Input) []Decision {
 }
 
 // held leaves only the writes that come before anything else.
-func held(d Decision) Decision {
+func held(d Decision, why string) Decision {
 	for i, s := range d.Steps {
 		if s.Kind != Write && s.Kind != Reload {
 			d.Steps = d.Steps[:i]
-			d.Problem = "waits for the cluster to say what belongs here"
+			d.Problem = why
 			break
 		}
 	}

@@ -72,7 +72,10 @@ func asked(a *cluster.Assignment, kind converge.Kind, changes ...func(*converge.
 }
 
 func decide(a *cluster.Assignment, u systemd.Unit, k *converge.Known, hold bool) converge.Decision {
-	in := converge.Input{Seen: []systemd.Unit{u}, Memory: converge.Memory{}, Now: now, Hold: hold}
+	in := converge.Input{Seen: []systemd.Unit{u}, Memory: converge.Memory{}, Now: now}
+	if hold {
+		in.Hold = "because"
+	}
 	if a != nil {
 		in.Want = append(in.Want, *a)
 	}

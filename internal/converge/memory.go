@@ -90,6 +90,8 @@ func (k Known) Asks(step Step, want *cluster.Assignment) Known {
 	case step.Kind == Stop, step.Kind == GiveUp:
 		last := k.last()
 		k.Asked, k.Started = &last, nil
+	case step.Kind == ResetFailed:
+		k.Started = nil // the failure is the reason for the start that follows, and is about to be forgotten
 	case step.Kind.Starts() && want != nil:
 		key := KeyOf(*want)
 		k.Asked = &key

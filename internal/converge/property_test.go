@@ -111,6 +111,7 @@ func (m *model) apply(decisions []converge.Decision, want []cluster.Assignment) 
 			a = &want[i]
 		}
 		for _, step := range d.Steps {
+			m.ask(d.Unit, step, a)
 			m.do(d.Unit, step, a)
 		}
 		switch {
@@ -152,6 +153,11 @@ func (m *model) do(name cluster.UnitName, step converge.Step, want *cluster.Assi
 	m.memory[name], _ = m.memory[name].Did(step, want, converge.Outcome{Result: result, At: now})
 }
 
+// ask is what comes before a step is done: whoever asks may end with that.
+func (m *model) ask(name cluster.UnitName, step converge.Step, want *cluster.Assignment) {
+	m.memory[name] = m.memory[name].Asks(step, want)
+}
+
 func TestTheOrderOfTheInputDoesNotMatter(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in := world(t)
@@ -190,6 +196,31 @@ func TestARunningUnitIsUpAgainAfterEveryPlanThatWantsItLaunched(t *testing.T) {
 			before := slices.IndexFunc(in.Seen, func(u systemd.Unit) bool { return u.Name == a.Name && u.Active == "active" })
 			if a.Desired == cluster.Launched && before >= 0 && m.units[a.Name].Active != "active" {
 				t.Fatalf("%s was active and is %q", a.Name, m.units[a.Name].Active)
+			}
+		}
+	})
+}
+
+// Between two steps a daemon may end, a node be declared dead, a step meet an error
+// that passes. What was to be started is started all the same.
+func TestAPlanThatIsCutOffAfterAnyStepIsCarriedOutInTheEnd(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := world(t)
+		m := newModel(in)
+		plan := converge.Plan(in)
+		begun := slices.Clone(plan)
+		for i, d := range begun {
+			cut := rapid.IntRange(0, len(d.Steps)).Draw(t, "cut off after")
+			begun[i].Steps = d.Steps[:cut]
+		}
+		m.apply(begun, in.Want)
+		for range 3 {
+			m.apply(converge.Plan(converge.Input{Want: in.Want, Seen: m.seen(), Memory: m.memory, Now: now}), in.Want)
+		}
+		for _, d := range plan {
+			starts := slices.ContainsFunc(d.Steps, func(s converge.Step) bool { return s.Kind.Starts() })
+			if u := m.units[d.Unit]; starts && u.Active != "active" {
+				t.Fatalf("%s was to be started and is %q: %+v\n%+v", d.Unit, u.Active, d.Steps, m.memory[d.Unit])
 			}
 		}
 	})
