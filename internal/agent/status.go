@@ -210,6 +210,7 @@ func (p *publisher) take(now time.Time) (update wire.StatusUpdate, due bool, aga
 	}
 	if p.full {
 		clear(p.changed)
+		maps.DeleteFunc(p.offered, func(name cluster.UnitName, _ cluster.Status) bool { _, here := p.now[name]; return !here })
 	}
 	p.full = false
 	return update, update.Full || len(update.Put)+len(update.Gone) > 0, again

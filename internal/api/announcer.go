@@ -18,6 +18,7 @@ type announcer struct {
 
 	mu   sync.Mutex
 	from basis
+	at   time.Time // of the last look
 }
 
 // basis is what a catalog was derived from.
@@ -36,10 +37,17 @@ func (b basis) same(as basis) bool {
 	})
 }
 
+// look brings the feed up to what is known. Those who follow are woken together, and
+// one look is enough for all of them.
 func (a *announcer) look() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	now := basis{a.server.Mirror.State(), map[cluster.NodeID]cluster.Health{}}
+	state := a.server.Mirror.State()
+	if state == a.from.state && time.Since(a.at) < streamPace {
+		return nil
+	}
+	a.at = time.Now()
+	now := basis{state, make(map[cluster.NodeID]cluster.Health, len(state.Nodes))}
 	for _, n := range now.state.Nodes {
 		now.healths[n.Node.ID] = a.server.Health(n.Node.ID)
 	}
@@ -59,8 +67,9 @@ func (a *announcer) seen() cluster.Revision {
 }
 
 func (a *announcer) wait(ctx context.Context, number int64, pace *loop.Pace) error {
-	// In this order: what another reader finds meanwhile is either past the number or
-	// of a later revision.
+	// In this order: what another reader finds meanwhile in the records is either past
+	// the number or of a later revision. What it finds in the health of nodes alone may
+	// wait for the next revision; some session is renewed all the time.
 	rev := a.seen()
 	select {
 	case <-a.feed.past(number):
@@ -71,9 +80,8 @@ func (a *announcer) wait(ctx context.Context, number int64, pace *loop.Pace) err
 	return err
 }
 
-func (a *announcer) freshness(ctx context.Context) (bool, time.Duration) {
-	stale, age := a.server.freshness(ctx)
-	return stale, time.Duration(age * float64(time.Second))
-}
+func (a *announcer) age() time.Duration { return a.server.Mirror.Age() }
+
+func (a *announcer) quorum(ctx context.Context) bool { return a.server.quorum.check(ctx) == nil }
 
 func (a *announcer) cutOff() error { return a.server.cutOff() }

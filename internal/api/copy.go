@@ -23,12 +23,15 @@ type Copy struct {
 	cursor   string
 	revision cluster.Revision
 	services []cluster.Service
-	heard    time.Time // when it was known to be true
+	heard    time.Time     // when it was known to be true
+	behind   time.Duration // how old what is told was when the teller last said so
+	told     bool          // by a server, to this daemon
+	ended    chan struct{}
 }
 
 // NewCopy makes a copy in which there is nothing yet.
 func NewCopy(self cluster.NodeID) *Copy {
-	return &Copy{feed: newFeed(feedID(self))}
+	return &Copy{feed: newFeed(feedID(self)), ended: make(chan struct{})}
 }
 
 // feedID names the feed of this run of a node's daemon.
@@ -50,8 +53,12 @@ func (c *Copy) Saved() Saved {
 	return Saved{c.services, c.revision, c.heard}
 }
 
-// Restore begins with what was kept.
-func (c *Copy) Restore(s Saved) error { return c.set(s.Revision, s.Services, s.Heard) }
+// Restore begins with what was kept. It passes for old until a server tells the same.
+func (c *Copy) Restore(s Saved) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.set(s.Revision, s.Services, s.Heard)
+}
 
 // Cursor is where to go on with the stream of the server that was followed last.
 func (c *Copy) Cursor() string {
@@ -63,25 +70,25 @@ func (c *Copy) Cursor() string {
 // Take takes in a message of a server's stream, and reports whether the catalog
 // changed.
 func (c *Copy) Take(m wire.Services, now time.Time) (changed bool, err error) {
-	if m.Stale {
-		now = now.Add(-time.Duration(m.Age * float64(time.Second)))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	changed = m.Full || len(m.Services)+len(m.Gone) > 0
+	if !changed {
+		c.behind = time.Duration(m.Age * float64(time.Second)) // only signs of life say so
 	}
 	services := m.Services
 	if !m.Full {
-		services = catalog.Apply(c.Saved().Services, m.Services, m.Gone)
+		services = catalog.Apply(c.services, m.Services, m.Gone)
 	}
-	if err := c.set(m.Revision, services, now); err != nil {
-		return false, err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.cursor = m.Cursor
-	return m.Full || len(m.Services)+len(m.Gone) > 0, nil
+	c.cursor, c.told = m.Cursor, true
+	return changed, c.set(m.Revision, services, now.Add(-c.behind))
 }
 
+// End ends all streams of the copy: nobody keeps it up to date any more.
+func (c *Copy) End() { close(c.ended) }
+
+// set is for those who hold the mutex.
 func (c *Copy) set(revision cluster.Revision, services []cluster.Service, heard time.Time) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.revision, c.services, c.heard = revision, services, heard
 	return c.feed.put(revision, services)
 }
@@ -98,19 +105,36 @@ func (c *Copy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (c *Copy) look() error { return nil }
 
 func (c *Copy) wait(ctx context.Context, number int64, pace *loop.Pace) error {
-	if !await(ctx, c.feed.past(number)) {
+	quiet, cancel := context.WithTimeout(ctx, streamAlive)
+	defer cancel()
+	select {
+	case <-c.ended:
+		return cluster.Errorf(cluster.Unavailable, "this node's copy is kept no longer")
+	case <-c.feed.past(number):
+	case <-quiet.Done():
+	}
+	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	return pace.Wait(ctx)
 }
 
-func (c *Copy) freshness(context.Context) (stale bool, age time.Duration) {
-	age = time.Since(c.Saved().Heard)
-	return age > staleAfter, age
+// age is more than that of what is fresh as long as only an earlier daemon was told, by
+// a clock that may have been another.
+func (c *Copy) age() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	age := time.Since(c.heard)
+	if !c.told {
+		age = max(age, staleAfter+time.Second)
+	}
+	return age
 }
 
+func (c *Copy) quorum(context.Context) bool { return true } // who has none tells nothing, and then the copy is old
+
 func (c *Copy) cutOff() error {
-	if stale, age := c.freshness(context.Background()); stale {
+	if age := c.age(); age > staleAfter {
 		return cluster.Errorf(cluster.Unavailable, "this node has heard nothing of services for %s", age.Round(time.Second))
 	}
 	return nil

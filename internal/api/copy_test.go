@@ -28,6 +28,32 @@ func (c *Copy) ask(t *testing.T) (m wire.Services, code int) {
 	return m, w.Code
 }
 
+// follow follows a copy until the test ends.
+func (c *Copy) follow(t *testing.T) *reader[wire.Services] {
+	ctx, cancel := context.WithCancel(t.Context())
+	s := &reader[wire.Services]{t: t, header: map[string][]string{}, messages: make(chan wire.Services, 1000), cancel: cancel, ended: make(chan struct{})}
+	go func() {
+		defer close(s.ended)
+		c.ServeHTTP(s, httptest.NewRequestWithContext(ctx, "GET", wire.PathServices+"?follow=true", nil))
+	}()
+	t.Cleanup(func() { cancel(); <-s.ended })
+	return s
+}
+
+func TestWhoFollowsACopyThatIsKeptNoLongerIsToldSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := NewCopy(here)
+		take(t, c, wire.Services{Full: true, Services: []cluster.Service{service("web", 1)}})
+		s := c.follow(t)
+		s.next()
+		c.End()
+		synctest.Wait()
+		if !s.over() {
+			t.Error("the stream goes on")
+		}
+	})
+}
+
 func service(name string, port uint16) cluster.Service {
 	return cluster.Service{Name: name, Endpoints: []cluster.Endpoint{{Offer: cluster.Offer{Service: name, Port: port, Healthy: true}}}}
 }
@@ -62,6 +88,13 @@ func TestACopyIsWhatServersToldAndGrowsOld(t *testing.T) {
 		if err := c.cutOff(); err == nil {
 			t.Error("it passes for fresh")
 		}
+		s := c.follow(t)
+		if m := s.next(); !m.Stale || m.Age != 60 || m.Full {
+			t.Errorf("what a reader is told first: %+v", m)
+		}
+		if m := s.next(); !m.Full || len(m.Services) != 1 {
+			t.Errorf("and then: %+v", m)
+		}
 
 		next := NewCopy(here)
 		if err := next.Restore(c.Saved()); err != nil {
@@ -70,7 +103,13 @@ func TestACopyIsWhatServersToldAndGrowsOld(t *testing.T) {
 		if m, _ = next.ask(t); !m.Stale || m.Age != 60 || len(m.Services) != 1 {
 			t.Errorf("of the next daemon: %+v", m)
 		}
+		future := c.Saved()
+		future.Heard = time.Now().Add(time.Hour) // by a clock that was ahead
+		if early := NewCopy(here); early.Restore(future) != nil || early.cutOff() == nil {
+			t.Error("of which no server told this daemon, and it passes for fresh")
+		}
 		take(t, next, wire.Services{Revision: 9, Cursor: "y.1", Stale: true, Age: 30})
+		take(t, next, wire.Services{Revision: 9, Cursor: "y.1", Full: true, Services: []cluster.Service{service("web", 2)}})
 		if m, _ = next.ask(t); !m.Stale || m.Age != 30 {
 			t.Errorf("told by a server that is behind: %+v", m)
 		}
@@ -82,13 +121,7 @@ func TestACopyIsFollowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := NewCopy(here)
 		take(t, c, wire.Services{Full: true, Services: []cluster.Service{service("web", 1)}})
-		ctx, cancel := context.WithCancel(t.Context())
-		s := &reader[wire.Services]{t: t, header: map[string][]string{}, messages: make(chan wire.Services, 1000), cancel: cancel, ended: make(chan struct{})}
-		go func() {
-			defer close(s.ended)
-			c.ServeHTTP(s, httptest.NewRequestWithContext(ctx, "GET", wire.PathServices+"?follow=true", nil))
-		}()
-		defer func() { cancel(); <-s.ended }()
+		s := c.follow(t)
 		seen := NewCopy(there)
 		for port := uint16(2); port < 200; port++ {
 			take(t, c, wire.Services{Services: []cluster.Service{service("web", port)}})

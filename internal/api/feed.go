@@ -18,6 +18,11 @@ import (
 // further behind is told the whole.
 const feedMax = 4 << 20
 
+// smallChanges is how many bytes of changes are sent without a look at whether all
+// there is would be less. A change tells its services whole, and a service of a global
+// unit is large.
+const smallChanges = 64 << 10
+
 // feed is the catalog as it changes. It is one for all that follow it: a change is
 // found once and encoded once, however many they are. Its methods may be called
 // concurrently.
@@ -91,18 +96,35 @@ func (f *feed) news(since int64) (messages [][]byte, newest int64, err error) {
 	if since == f.number {
 		return nil, f.number, nil
 	}
-	if at := slices.IndexFunc(f.recent, func(e edition) bool { return e.number == since+1 }); at >= 0 && since > 0 {
-		for _, e := range f.recent[at:] {
-			messages = append(messages, e.change)
-		}
-		return messages, f.number, nil
+	changes, known := f.changes(since)
+	size := 0
+	for _, change := range changes {
+		size += len(change)
+	}
+	if known && size <= smallChanges {
+		return changes, f.number, nil
 	}
 	if f.whole == nil {
 		if f.whole, err = f.encode(f.full()); err != nil {
 			return nil, 0, err
 		}
 	}
+	if known && size <= len(f.whole) {
+		return changes, f.number, nil
+	}
 	return [][]byte{f.whole}, f.number, nil
+}
+
+// changes returns the changes since an edition, if they are still known. Who knows
+// nothing, which is edition 0, has no use for them.
+func (f *feed) changes(since int64) (changes [][]byte, known bool) {
+	if since <= 0 || since > f.number || len(f.recent) == 0 || since+1 < f.recent[0].number {
+		return nil, false
+	}
+	for _, e := range f.recent[since+1-f.recent[0].number:] {
+		changes = append(changes, e.change)
+	}
+	return changes, true
 }
 
 // message returns the whole as it is now.

@@ -43,8 +43,10 @@ type teller interface {
 	// wait returns when there may be news for who has read up to an edition, or after
 	// streamAlive.
 	wait(ctx context.Context, number int64, pace *loop.Pace) error
-	// freshness says whether what is known may be out of date, and its age.
-	freshness(ctx context.Context) (stale bool, age time.Duration)
+	// age is how long ago what is known was last known to be true, and quorum reports
+	// whether it can change at all now.
+	age() time.Duration
+	quorum(ctx context.Context) bool
 	// cutOff returns an error while others may know better.
 	cutOff() error
 }
@@ -73,9 +75,10 @@ func serveServices(w http.ResponseWriter, r *http.Request, t teller, f *feed) {
 	case q.follow:
 		followServices(w, r, q, t, f)
 	default:
-		stale, age := t.freshness(r.Context())
-		message := f.message()
-		message.Stale, message.Age = stale, age.Seconds()
+		message := aged(f.message(), t)
+		if !message.Stale && !t.quorum(r.Context()) {
+			message.Stale, message.Age = true, t.age().Seconds()
+		}
 		_ = newStreamWriter(w).send(message) // who has gone does not read it
 	}
 }
@@ -85,8 +88,15 @@ func serveServices(w http.ResponseWriter, r *http.Request, t teller, f *feed) {
 func followServices(w http.ResponseWriter, r *http.Request, q servicesQuery, t teller, f *feed) {
 	out := newStreamWriter(w)
 	pace := &loop.Pace{Every: streamPace}
-	position, sent := f.position(q.after), time.Time{}
+	position, sent, wasStale := f.position(q.after), time.Now(), false
 	for {
+		// What is old is said to be old before it is told.
+		if m := aged(f.alive(position), t); m.Stale != wasStale || time.Since(sent) >= streamAlive {
+			if out.send(m) != nil {
+				return
+			}
+			sent, wasStale = time.Now(), m.Stale
+		}
 		messages, newest, err := f.news(position)
 		if err != nil {
 			return
@@ -98,23 +108,16 @@ func followServices(w http.ResponseWriter, r *http.Request, q servicesQuery, t t
 			}
 			sent = time.Now()
 		}
-		if time.Since(sent) >= streamAlive {
-			if out.send(signOfLife(r.Context(), t, f.alive(position))) != nil {
-				return
-			}
-			sent = time.Now()
-		}
 		if t.wait(r.Context(), position, pace) != nil || q.fresh && t.cutOff() != nil || t.look() != nil {
 			return
 		}
 	}
 }
 
-func signOfLife(ctx context.Context, t teller, m wire.Services) wire.Services {
-	stale, age := t.freshness(ctx)
-	m.Stale = stale
-	if stale {
-		m.Age = age.Seconds()
+// aged says in a message how old it is, if it is.
+func aged(m wire.Services, t teller) wire.Services {
+	if age := t.age(); age > staleAfter {
+		m.Stale, m.Age = true, age.Seconds()
 	}
 	return m
 }

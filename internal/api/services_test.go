@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -171,4 +172,47 @@ func TestABadRequestForServices(t *testing.T) {
 			}
 		}
 	})
+}
+
+// However many follow, a change is looked for once, and one that would be longer than
+// all there is, is not sent.
+func TestManyWhoFollowServicesCostOneLook(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		b.put(offering("a.service", true, "web")...)
+		asked := 0
+		b.server.Health = func(cluster.NodeID) cluster.Health { asked++; return cluster.Ready } // under the announcer's lock
+		for range 50 {
+			open[wire.Services](b, localRoot(), wire.PathServices+"?follow=true")
+		}
+		b.pass(time.Second)
+		asked = 0
+		for i := range 10 {
+			b.put(store.PutSession(cluster.Session{Node: there, Seq: int64(i)}))
+			b.pass(time.Second)
+		}
+		if nodes := 2; asked > 4*10*nodes {
+			t.Errorf("ten revisions that change nothing: the health of a node was asked for %d times", asked)
+		}
+	})
+}
+
+func TestAReaderOfServicesIsToldTheWholeIfThatIsLess(t *testing.T) {
+	f := newFeed("x")
+	large := cluster.Service{Name: "web"}
+	for i := range 1000 {
+		large.Endpoints = append(large.Endpoints, cluster.Endpoint{Offer: cluster.Offer{Service: "web", Port: uint16(i + 1), Protocol: "tcp"}, Unit: "a.service"})
+	}
+	for i := range 5 {
+		large.Endpoints = slices.Clone(large.Endpoints)
+		large.Endpoints[i].Healthy = true
+		if err := f.put(1, []cluster.Service{large}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if messages, number, err := f.news(1); err != nil || len(messages) != 1 || number != 5 || !strings.Contains(string(messages[0]), `"full":true`) {
+		t.Errorf("%d messages, %v", len(messages), err)
+	}
+	if messages, _, _ := f.news(4); len(messages) != 1 || strings.Contains(string(messages[0]), `"full":true`) {
+		t.Errorf("one change: %d messages", len(messages))
+	}
 }

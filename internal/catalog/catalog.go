@@ -106,7 +106,7 @@ func sameBoot(seen, now string) bool { return seen == now || seen == "" || now =
 // unwanted says why a unit is not to run on a node, "" if it is.
 func (d *derivation) unwanted(u *cluster.Unit, on cluster.NodeID) string {
 	if u.Desired != cluster.Launched {
-		return "the unit is to stop"
+		return "the unit is not to be launched" // what runs all the same is to stop, or a socket started it: that may publish
 	}
 	at, found := slices.BinarySearchFunc(d.state.Placements, u.Name, func(p cluster.Placement, name cluster.UnitName) int { return cmp.Compare(p.Unit, name) })
 	if !found || d.state.Placements[at].UID != u.UID || !d.state.Placements[at].On(on) {

@@ -93,7 +93,7 @@ func TestOf(t *testing.T) {
 		{"a node that is lost", func(*cluster.State) {}, map[cluster.NodeID]cluster.Health{"b": cluster.Lost}, []string{there + " not: node-b is lost"}},
 		{"a node that is dead", func(*cluster.State) {}, map[cluster.NodeID]cluster.Health{"b": cluster.Dead}, []string{there + " not: node-b is dead"}},
 		{"another node that is lost", func(*cluster.State) {}, map[cluster.NodeID]cluster.Health{"a": cluster.Lost}, []string{there}},
-		{"a unit that is to stop", func(s *cluster.State) { s.Units[0].Desired = cluster.Loaded }, nil, []string{there + " not: the unit is to stop"}},
+		{"a unit that is to stop", func(s *cluster.State) { s.Units[0].Desired = cluster.Loaded }, nil, []string{there + " not: the unit is not to be launched"}},
 		{
 			"a unit that was placed elsewhere", func(s *cluster.State) { s.Placements[0].Nodes = []cluster.NodeID{"a"} }, nil,
 			[]string{there + " not: the unit is not placed there any more"},

@@ -35,7 +35,7 @@ func Apply(before, changed []cluster.Service, gone []string) []cluster.Service {
 	i := 0
 	keep := func(until func(name string) bool) {
 		for ; i < len(before) && until(before[i].Name); i++ {
-			if !slices.Contains(gone, before[i].Name) {
+			if _, found := slices.BinarySearch(gone, before[i].Name); !found {
 				after = append(after, before[i])
 			}
 		}

@@ -142,7 +142,7 @@ func (a *app) followServices(ctx context.Context, b Backend, names []string, eac
 		if m.Stale && !stale {
 			a.noteStale(m.Stale, m.Age)
 		}
-		cursor, stale = m.Cursor, m.Stale
+		cursor, stale = m.Cursor, m.Stale || stale && (m.Full || len(m.Services)+len(m.Gone) > 0) // only signs of life say so
 		m = onlyServices(m, names)
 		before := known
 		switch {

@@ -11,6 +11,7 @@ import (
 	"argosy/internal/cluster"
 	"argosy/internal/loop"
 	"argosy/internal/store"
+	"argosy/internal/unitfile"
 )
 
 // gatherStatuses is how far apart the rounds of writing statuses are by
@@ -62,12 +63,16 @@ func (s *Statuses) Run(ctx context.Context) error { return s.batch.run(ctx) }
 // through another server before cannot overwrite, or bring back, what it says
 // now. A status of a unit that is destroyed and gone is dropped.
 //
-// Errors: NotFound (the node was removed), Denied (a status of another node),
+// Errors: NotFound (the node was removed), Denied (a status of another node), Invalid
+// (offers that no unit makes),
 // Conflict (another server wrote meanwhile), Unavailable, Unknown.
 func (s *Statuses) Update(ctx context.Context, node cluster.NodeID, update wire.StatusUpdate) error {
 	for _, status := range update.Put {
 		if status.Node != node {
 			return cluster.Errorf(cluster.Denied, "node %s may not write a status of node %s", node.Short(), status.Node.Short())
+		}
+		if err := unitfile.CheckOffers(status.Offers); err != nil {
+			return cluster.Errorf(cluster.Invalid, "status of %s: %w", status.Unit, err)
 		}
 	}
 	_, err := s.batch.do(ctx, nodeUpdate{node, update})

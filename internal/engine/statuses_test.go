@@ -146,6 +146,19 @@ func TestANodeWritesOnlyItsOwnStatuses(t *testing.T) {
 	})
 }
 
+func TestANodeAnnouncesOnlyWhatAUnitsFileCouldPublish(t *testing.T) {
+	moor(t, func(f *fleet, update func(int, wire.StatusUpdate) error) {
+		s := status("n00", "a.service", "active")
+		s.Offers = []cluster.Offer{{Service: "\x1b[31mdb", Port: 5432, Protocol: "tcp", Healthy: true}}
+		if err := update(0, wire.StatusUpdate{Put: []cluster.Status{s}}); cluster.KindOf(err) != cluster.Invalid {
+			t.Errorf("%v", err)
+		}
+		if n := len(f.state().Statuses); n != 0 {
+			t.Errorf("%d statuses were written", n)
+		}
+	})
+}
+
 func TestARemovedNodeWritesNothing(t *testing.T) {
 	moor(t, func(f *fleet, update func(int, wire.StatusUpdate) error) {
 		f.commit(store.Delete(store.NodeKey("n00")))

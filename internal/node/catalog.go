@@ -46,6 +46,7 @@ const catalogFile = "catalog.json"
 
 // run follows the servers until ctx ends.
 func (c *catalogCopy) run(ctx context.Context) error {
+	defer c.copy.End()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return c.follow.Run(ctx) })
 	group.Go(func() error { return c.save.Run(ctx) })

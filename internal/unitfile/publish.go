@@ -157,3 +157,31 @@ func (o *options) parameters(words []word) (parameters map[string]string, ok boo
 func isPlain(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
+
+// CheckOffers returns an Invalid error unless a unit's file could make such offers.
+// What a node tells of a unit is passed on to all others, so it is not believed without.
+func CheckOffers(offers []cluster.Offer) error {
+	if len(offers) > ServicesMax {
+		return cluster.Errorf(cluster.Invalid, "%d offers of one unit; the limit is %d", len(offers), ServicesMax)
+	}
+	for i, o := range offers {
+		switch {
+		case !isServiceName(o.Service), o.Service == reservedName:
+			return cluster.Errorf(cluster.Invalid, "%s is no name of a service", quote(o.Service))
+		case o.Port == 0, !slices.Contains(cluster.Protocols(), o.Protocol):
+			return cluster.Errorf(cluster.Invalid, "%d/%s is no port", o.Port, quote(o.Protocol))
+		case i > 0 && offers[i-1].Compare(o) >= 0:
+			return cluster.Errorf(cluster.Invalid, "offers are not sorted, or one is made twice: %s", o.Service)
+		case len(o.Reason) > messageMax, !isPlain(o.Reason):
+			return cluster.Errorf(cluster.Invalid, "the reason of %s is no text of %d bytes", o.Service, messageMax)
+		case len(o.Parameters) > ParametersMax:
+			return cluster.Errorf(cluster.Invalid, "%d parameters of %s; the limit is %d", len(o.Parameters), o.Service, ParametersMax)
+		}
+		for key, value := range o.Parameters {
+			if !IsLabelKey(key) || !isPlain(value) || len(key)+1+len(value) > ParameterMax {
+				return cluster.Errorf(cluster.Invalid, "%s is no parameter", quote(key+"="+value))
+			}
+		}
+	}
+	return nil
+}

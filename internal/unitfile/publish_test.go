@@ -120,3 +120,37 @@ func TestOnlyServicesAndSocketsPublish(t *testing.T) {
 		}
 	}
 }
+
+func TestOffersThatNoFileMakesAreRefused(t *testing.T) {
+	good := func() cluster.Offer {
+		return cluster.Offer{Service: "web", Port: 80, Protocol: "tcp", Parameters: map[string]string{"v": "1"}, Reason: "the unit is activating (start)"}
+	}
+	if err := unitfile.CheckOffers([]cluster.Offer{good(), {Service: "web", Port: 80, Protocol: "udp", Healthy: true}}); err != nil {
+		t.Errorf("what files make: %v", err)
+	}
+	for name, spoil := range map[string]func(o *cluster.Offer) []cluster.Offer{
+		"a name that is none":        func(o *cluster.Offer) []cluster.Offer { o.Service = "\x1b[31mdb"; return nil },
+		"the name of nodes":          func(o *cluster.Offer) []cluster.Offer { o.Service = "node"; return nil },
+		"no port":                    func(o *cluster.Offer) []cluster.Offer { o.Port = 0; return nil },
+		"another protocol":           func(o *cluster.Offer) []cluster.Offer { o.Protocol = "sctp"; return nil },
+		"a parameter that is none":   func(o *cluster.Offer) []cluster.Offer { o.Parameters["a b"] = ""; return nil },
+		"a parameter of many lines":  func(o *cluster.Offer) []cluster.Offer { o.Parameters["a"] = "b\nc"; return nil },
+		"a parameter that is long":   func(o *cluster.Offer) []cluster.Offer { o.Parameters["a"] = strings.Repeat("x", 255); return nil },
+		"a reason of many lines":     func(o *cluster.Offer) []cluster.Offer { o.Reason = "a\nb"; return nil },
+		"a reason that is long":      func(o *cluster.Offer) []cluster.Offer { o.Reason = strings.Repeat("x", 401); return nil },
+		"one twice":                  func(o *cluster.Offer) []cluster.Offer { return []cluster.Offer{*o} },
+		"more than a unit may offer": func(*cluster.Offer) []cluster.Offer { return make([]cluster.Offer, 32) },
+		"more parameters than there may be": func(o *cluster.Offer) []cluster.Offer {
+			for i := range 17 {
+				o.Parameters[fmt.Sprint(i)] = ""
+			}
+			return nil
+		},
+	} {
+		o := good()
+		more := spoil(&o)
+		if err := unitfile.CheckOffers(append([]cluster.Offer{o}, more...)); cluster.KindOf(err) != cluster.Invalid {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -124,11 +124,12 @@ func (m *Member) Start(t *testing.T) {
 func (m *Member) Launch(t *testing.T) <-chan struct{} {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	m.stop, m.done = stop, make(chan error, 1)
+	done := make(chan error, 1) // the member may be launched again before this run is over
+	m.stop, m.done = stop, done
 	ready := make(chan struct{})
 	go func() {
-		m.done <- etcd.Run(ctx, m.Config, func() { close(ready) })
-		close(m.done)
+		done <- etcd.Run(ctx, m.Config, func() { close(ready) })
+		close(done)
 	}()
 	t.Cleanup(func() { m.Stop(t) })
 	return ready
