@@ -35,6 +35,7 @@ type section struct {
 func sections() []section {
 	return []section{
 		{"lab", "On lab nodes", labText, measureLab},
+		{"announcing", "Announcing", announcingText, measureAnnouncing},
 		{"placing", "Placing alone", placingText, measurePlacing},
 		{"committing", "Placements in the store", committingText, measureCommitting},
 		{"control", "A thousand nodes", controlText, measureControl},
