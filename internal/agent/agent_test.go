@@ -1366,8 +1366,7 @@ func TestWhatAUnitPublishesOutlivesItsDaemon(t *testing.T) {
 // The old process offers what its text says for as long as it runs.
 func TestWhatTheOldTextPublishesIsKeptUntilItsProcessHasEnded(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *machine) {
-		slow := &slowStop{Fake: m.fake}
-		m.manager = slow
+		m.manager = slowStop{m.fake}
 		m.start()
 		m.hub.assign("web.service", web)
 		m.pass(2 * time.Second)
@@ -1397,17 +1396,9 @@ func (s slowStop) Run(ctx context.Context, verb systemd.Verb, name cluster.UnitN
 	return s.Fake.Run(ctx, verb, name)
 }
 
-// deafJournal never answers.
-type deafJournal struct{ systemd.Journal }
-
-func (deafJournal) Sync(ctx context.Context) error {
-	<-ctx.Done()
-	return ctx.Err()
-}
-
 func TestWhatAFailedUnitOfferedIsWithdrawnBeforeItsLogIsRead(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *machine) {
-		m.journal = deafJournal{m.fake}
+		m.journal = stuck{m.fake}
 		m.start()
 		m.hub.assign("web.service", web)
 		m.pass(2 * time.Second)

@@ -48,15 +48,16 @@ func (a *announcer) look() error {
 	}
 	a.at = time.Now()
 	now := basis{state, make(map[cluster.NodeID]cluster.Health, len(state.Nodes))}
-	for _, n := range now.state.Nodes {
+	for _, n := range state.Nodes {
 		now.healths[n.Node.ID] = a.server.Health(n.Node.ID)
 	}
 	before := a.from
 	a.from = now
 	if now.same(before) {
+		a.feed.confirm(state.Revision)
 		return nil
 	}
-	return a.feed.put(now.state.Revision, catalog.Of(now.state, func(id cluster.NodeID) cluster.Health { return now.healths[id] }))
+	return a.feed.put(state.Revision, catalog.Of(state, func(id cluster.NodeID) cluster.Health { return now.healths[id] }))
 }
 
 // seen returns the revision after which there may be something new to look at.

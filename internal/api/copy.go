@@ -19,14 +19,12 @@ import (
 type Copy struct {
 	feed *feed
 
-	mu       sync.Mutex
-	cursor   string
-	revision cluster.Revision
-	services []cluster.Service
-	heard    time.Time     // when it was known to be true
-	behind   time.Duration // how old what is told was when the teller last said so
-	told     bool          // by a server, to this daemon
-	ended    chan struct{}
+	mu     sync.Mutex
+	cursor string
+	heard  time.Time     // when it was known to be true
+	behind time.Duration // how old what is told was when the teller last said so
+	told   bool          // by a server, to this daemon
+	ended  chan struct{}
 }
 
 // NewCopy makes a copy in which there is nothing yet.
@@ -50,14 +48,16 @@ type Saved struct {
 func (c *Copy) Saved() Saved {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return Saved{c.services, c.revision, c.heard}
+	whole := c.feed.message()
+	return Saved{whole.Services, whole.Revision, c.heard}
 }
 
 // Restore begins with what was kept. It passes for old until a server tells the same.
 func (c *Copy) Restore(s Saved) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.set(s.Revision, s.Services, s.Heard)
+	c.heard = s.Heard
+	return c.feed.put(s.Revision, s.Services)
 }
 
 // Cursor is where to go on with the stream of the server that was followed last.
@@ -72,26 +72,23 @@ func (c *Copy) Cursor() string {
 func (c *Copy) Take(m wire.Services, now time.Time) (changed bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	changed = m.Full || len(m.Services)+len(m.Gone) > 0
-	if !changed {
-		c.behind = time.Duration(m.Age * float64(time.Second)) // only signs of life say so
-	}
-	services := m.Services
-	if !m.Full {
-		services = catalog.Apply(c.services, m.Services, m.Gone)
-	}
 	c.cursor, c.told = m.Cursor, true
-	return changed, c.set(m.Revision, services, now.Add(-c.behind))
+	changed = m.Full || len(m.Services)+len(m.Gone) > 0
+	switch {
+	case !changed: // a sign of life; only these say how old it all is
+		c.behind = time.Duration(m.Age * float64(time.Second))
+		c.feed.confirm(m.Revision)
+	case m.Full:
+		err = c.feed.put(m.Revision, m.Services)
+	default:
+		err = c.feed.put(m.Revision, catalog.Apply(c.feed.message().Services, m.Services, m.Gone))
+	}
+	c.heard = now.Add(-c.behind)
+	return changed, err
 }
 
 // End ends all streams of the copy: nobody keeps it up to date any more.
 func (c *Copy) End() { close(c.ended) }
-
-// set is for those who hold the mutex.
-func (c *Copy) set(revision cluster.Revision, services []cluster.Service, heard time.Time) error {
-	c.revision, c.services, c.heard = revision, services, heard
-	return c.feed.put(revision, services)
-}
 
 // ServeHTTP serves the catalog to who is on the node.
 func (c *Copy) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -27,12 +27,21 @@ func eventQuery(values url.Values, now time.Time) (f events.Filter, follow bool,
 		}
 		f.Since = now.Add(-d)
 	}
-	if text := values.Get("follow"); text != "" {
-		if follow, err = strconv.ParseBool(text); err != nil {
-			return f, false, cluster.Errorf(cluster.Invalid, "follow=%.40s: use true or false", text)
-		}
+	follow, err = parseYes(values, "follow")
+	return f, follow, err
+}
+
+// parseYes reads a parameter that is true or false; without it, it is false.
+func parseYes(values url.Values, name string) (bool, error) {
+	text := values.Get(name)
+	if text == "" {
+		return false, nil
 	}
-	return f, follow, nil
+	yes, err := strconv.ParseBool(text)
+	if err != nil {
+		return false, cluster.Errorf(cluster.Invalid, "%s=%.40s: use true or false", name, text)
+	}
+	return yes, nil
 }
 
 // events streams what this server saw: what it has kept, and then, if that is

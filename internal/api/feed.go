@@ -75,6 +75,13 @@ func (f *feed) put(revision cluster.Revision, services []cluster.Service) error 
 	return nil
 }
 
+// confirm notes that nothing is different at a later revision.
+func (f *feed) confirm(revision cluster.Revision) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.revision = revision
+}
+
 // past returns a channel that is closed when there is an edition after one; it is
 // closed already if there is.
 func (f *feed) past(number int64) <-chan struct{} {

@@ -28,12 +28,9 @@ func journalQuery(r *http.Request) (client.JournalQuery, error) {
 		}
 		q.Lines = n
 	}
-	if text := r.URL.Query().Get("follow"); text != "" {
-		follow, err := strconv.ParseBool(text)
-		if err != nil {
-			return q, cluster.Errorf(cluster.Invalid, "follow=%.40s: use true or false", text)
-		}
-		q.Follow = follow
+	var err error
+	if q.Follow, err = parseYes(r.URL.Query(), "follow"); err != nil {
+		return q, err
 	}
 	q.Form = r.URL.Query().Get("output")
 	if err := systemd.CheckJournalForm(q.Form); err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"argosy/internal/api/wire"
@@ -26,14 +25,11 @@ func parseServicesQuery(values url.Values) (q servicesQuery, err error) {
 	if q.after = values.Get("after"); len(q.after) > cursorMax {
 		return q, cluster.Errorf(cluster.Invalid, "after=%.40s… is no cursor", q.after)
 	}
-	for name, to := range map[string]*bool{"follow": &q.follow, "fresh": &q.fresh} {
-		if text := values.Get(name); text != "" {
-			if *to, err = strconv.ParseBool(text); err != nil {
-				return q, cluster.Errorf(cluster.Invalid, "%s=%.40s: use true or false", name, text)
-			}
-		}
+	if q.follow, err = parseYes(values, "follow"); err != nil {
+		return q, err
 	}
-	return q, nil
+	q.fresh, err = parseYes(values, "fresh")
+	return q, err
 }
 
 // teller is who knows the catalog: a server, or a node that was told of it.

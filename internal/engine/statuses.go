@@ -64,8 +64,8 @@ func (s *Statuses) Run(ctx context.Context) error { return s.batch.run(ctx) }
 // now. A status of a unit that is destroyed and gone is dropped.
 //
 // Errors: NotFound (the node was removed), Denied (a status of another node), Invalid
-// (offers that no unit makes),
-// Conflict (another server wrote meanwhile), Unavailable, Unknown.
+// (offers that no unit makes), Conflict (another server wrote meanwhile), Unavailable,
+// Unknown.
 func (s *Statuses) Update(ctx context.Context, node cluster.NodeID, update wire.StatusUpdate) error {
 	for _, status := range update.Put {
 		if status.Node != node {

@@ -51,9 +51,7 @@ func (c *catalogCopy) run(ctx context.Context) error {
 	group.Go(func() error { return c.follow.Run(ctx) })
 	group.Go(func() error { return c.save.Run(ctx) })
 	err := group.Wait()
-	if known := c.copy.Saved(); !known.Heard.IsZero() {
-		_ = c.disk.save(catalogFile, known) // the next daemon hears of it anew
-	}
+	_ = c.write() // the next daemon hears of it anew
 	return err
 }
 
@@ -78,9 +76,13 @@ func (c *catalogCopy) keep(ctx context.Context) (time.Duration, error) {
 	if err := c.pace.Wait(ctx); err != nil {
 		return 0, err
 	}
+	return loop.Never, c.write()
+}
+
+func (c *catalogCopy) write() error {
 	known := c.copy.Saved()
 	if known.Heard.IsZero() {
-		return loop.Never, nil
+		return nil
 	}
-	return loop.Never, c.disk.save(catalogFile, known)
+	return c.disk.save(catalogFile, known)
 }
