@@ -88,7 +88,12 @@ type Deps struct {
 	// Usage says what the machine uses; may be nil. It is asked at each renewal
 	// of the session.
 	Usage func() cluster.Usage
-	Log   *slog.Logger
+	// Ask asks a unit whether it works; nil: none is asked, and what systemd says counts
+	// alone. PortFree reports whether nobody on the node listens at a port; nil: nobody
+	// ever does.
+	Ask      Ask
+	PortFree func(port uint16) bool
+	Log      *slog.Logger
 	// OnSlice is called with each new slice, one at a time; may be nil.
 	OnSlice func(cluster.Slice)
 }

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"argosy/internal/catalog"
 	"argosy/internal/cluster"
 	"argosy/internal/converge"
 	"argosy/internal/loop"
@@ -39,12 +38,13 @@ const (
 // the steps of each unit run on a goroutine of their own, so that a start that
 // hangs delays nothing else.
 type converger struct {
-	a     *Agent
-	gate  *gate
-	loop  *loop.Loop
-	pace  loop.Pace
-	work  *workers
-	words *lastWords
+	a      *Agent
+	gate   *gate
+	loop   *loop.Loop
+	pace   loop.Pace
+	work   *workers
+	words  *lastWords
+	health *prober
 
 	mu         sync.Mutex
 	want       map[cluster.UnitName]cluster.Assignment
@@ -58,9 +58,12 @@ type converger struct {
 	// time for a unit that never ran, or that it forgot: that of when it was
 	// first seen so is kept.
 	shown map[cluster.UnitName]cluster.Status
-	// offers are what the units publish that are or were wanted, as the text said
-	// of which the hash is.
-	offers map[cluster.UnitName]offers
+	// texts are what the units publish that are or were wanted, as the text said of
+	// which the hash is; ports are those that were chosen for them, and leaving are the
+	// units that are about to stop.
+	texts   map[cluster.UnitName]published
+	ports   map[cluster.UnitName]ports
+	leaving map[cluster.UnitName]*withdrawal
 	// worked are units whose worker ended since they were last taken for a
 	// look. What is seen of them may be from before its steps: a unit seen as
 	// running that was stopped meanwhile would pass for settled.
@@ -82,10 +85,11 @@ func newConverger(a *Agent, g *gate) *converger {
 		memory: converge.Memory{}, restarting: converge.Restarting{}, dirty: map[cluster.UnitName]bool{},
 		retry: map[cluster.UnitName]time.Time{}, held: map[cluster.UnitName]bool{},
 		worked: map[cluster.UnitName]bool{}, shown: map[cluster.UnitName]cluster.Status{},
-		offers: map[cluster.UnitName]offers{},
+		texts: map[cluster.UnitName]published{}, ports: map[cluster.UnitName]ports{}, leaving: map[cluster.UnitName]*withdrawal{},
 	}
 	c.work = newWorkers(c, a.cfg.Parallel)
 	c.words = newLastWords(c)
+	c.health = newProber(c)
 	c.loop = loop.New("converge", a.log, c.step)
 	return c
 }
@@ -102,6 +106,7 @@ func (c *converger) run(ctx context.Context) error {
 	c.work.ctx = ctx
 	c.work.spawn(func() { c.listen(ctx) })
 	c.work.spawn(func() { _ = c.words.loop.Run(ctx) })
+	c.work.spawn(func() { _ = c.health.loop.Run(ctx) })
 	return c.loop.Run(ctx)
 }
 
@@ -161,11 +166,22 @@ func (c *converger) assign(slice cluster.Slice, changed []cluster.UnitName) {
 	c.loop.Wake()
 }
 
-// remembered returns a copy of the memory, for the disk.
-func (c *converger) remembered() converge.Memory {
+// remembered returns a copy of what is remembered, for the disk.
+func (c *converger) remembered() savedMemory {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return maps.Clone(c.memory)
+	return savedMemory{
+		Version: diskVersion, BootID: c.a.cfg.BootID,
+		Units: maps.Clone(c.memory), Healthy: c.health.healthy(),
+	}
+}
+
+// recall takes what an earlier daemon remembered.
+func (c *converger) recall(m savedMemory) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	maps.Copy(c.memory, m.Units)
+	maps.Copy(c.health.before, m.Healthy)
 }
 
 // step observes what may have changed, decides, and sends workers.
@@ -275,6 +291,9 @@ func (c *converger) observe(ctx context.Context, names []cluster.UnitName, all b
 		}
 		units = append(units, rest...)
 	}
+	if err := c.readPorts(ctx, units); err != nil {
+		return err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if all {
@@ -352,8 +371,11 @@ func (c *converger) wanted(name cluster.UnitName) *cluster.Assignment {
 // that is of those that are wanted.
 func (c *converger) plan(names []cluster.UnitName, now time.Time) []systemd.Unit {
 	hold := c.hold(now)
-	wanted := converge.Input{Memory: c.memory, Now: now, Hold: hold, Lag: c.lag, Restarting: c.restarting}
-	unwanted := converge.Input{Memory: c.memory, Now: now}
+	announced := c.announced(names)
+	wanted := converge.Input{
+		Memory: c.memory, Now: now, Hold: hold, Lag: c.lag, Restarting: c.restarting, Announced: announced, Sick: c.health.sick(names),
+	}
+	unwanted := converge.Input{Memory: c.memory, Now: now, Announced: announced}
 	if !c.opened {
 		unwanted.Hold = hold
 	}
@@ -441,6 +463,9 @@ func (c *converger) carryOut(d converge.Decision, want *cluster.Assignment, now 
 	if !d.Again.IsZero() {
 		c.retry[d.Unit] = d.Again
 	}
+	if !d.Stops {
+		c.stays(d.Unit)
+	}
 	switch {
 	case d.Gone:
 		if _, known := c.memory[d.Unit]; known {
@@ -451,7 +476,9 @@ func (c *converger) carryOut(d converge.Decision, want *cluster.Assignment, now 
 		delete(c.retry, d.Unit)
 		delete(c.restarting, d.Unit)
 		delete(c.shown, d.Unit)
-		delete(c.offers, d.Unit)
+		delete(c.texts, d.Unit)
+		delete(c.ports, d.Unit)
+		c.health.forget(d.Unit)
 		c.words.forget(d.Unit)
 		c.work.queue.gone(d.Unit)
 		c.a.statuses.gone(d.Unit)
@@ -474,7 +501,10 @@ func (c *converger) show(name cluster.UnitName, problem string, now time.Time) {
 	if status.UID == "" {
 		return // of nobody: a leftover that is on its way out
 	}
-	status.Offers = catalog.Announce(c.offered(name, status.Hash), status)
+	publishes := c.published(name, status.Hash)
+	c.health.see(status, seen.Invocation, publishes.Health, now)
+	status.Problem = cmp.Or(status.Problem, c.health.problem(name))
+	status.Offers = c.offers(status, publishes)
 	if before := c.shown[name]; status.Since.IsZero() && before.Equal(status) {
 		status.Since = before.Since
 	} else if status.Since.IsZero() {

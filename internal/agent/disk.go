@@ -38,10 +38,13 @@ type savedSlice struct {
 	Slice   cluster.Slice `json:"slice"`
 }
 
+// savedMemory is what the converger remembers of one boot: of its doings, and of the runs
+// of units that it found healthy.
 type savedMemory struct {
-	Version int             `json:"version"`
-	BootID  string          `json:"bootID"`
-	Units   converge.Memory `json:"units"`
+	Version int                         `json:"version"`
+	BootID  string                      `json:"bootID"`
+	Units   converge.Memory             `json:"units"`
+	Healthy map[cluster.UnitName]string `json:"healthy,omitempty"`
 }
 
 func newDisk(a *Agent) *disk {
@@ -63,8 +66,8 @@ func (d *disk) restore() {
 		d.a.slices.restore(slice.Slice)
 	}
 	var memory savedMemory
-	if d.read(memoryFile, &memory) && memory.Version == diskVersion && memory.BootID == d.a.cfg.BootID && memory.Units != nil {
-		d.a.worker.memory = memory.Units
+	if d.read(memoryFile, &memory) && memory.Version == diskVersion && memory.BootID == d.a.cfg.BootID {
+		d.a.worker.recall(memory)
 	}
 	d.a.worker.assign(d.a.slices.current(), nil)
 }
@@ -102,7 +105,7 @@ func (d *disk) quarantine(name string, err error) {
 func (d *disk) save() error {
 	return errors.Join(
 		d.write(sliceFile, savedSlice{diskVersion, d.a.slices.current()}),
-		d.write(memoryFile, savedMemory{diskVersion, d.a.cfg.BootID, d.a.worker.remembered()}))
+		d.write(memoryFile, d.a.worker.remembered()))
 }
 
 // write replaces a file as a whole: after a crash it is the old or the new one.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 	"testing"
@@ -37,6 +38,7 @@ type hub struct {
 	behind   cluster.Revision // if set, the generation that slices are served as
 	deaf     bool             // renewals arrive, their answers do not
 	delay    time.Duration    // of an answer to a renewal
+	full     bool             // no status is stored
 	news     chan struct{}
 }
 
@@ -151,7 +153,7 @@ func (h *hub) reported() int {
 func (h *hub) Statuses(_ context.Context, u wire.StatusUpdate) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.down {
+	if h.down || h.full {
 		return errDown
 	}
 	h.updates++
@@ -204,10 +206,13 @@ type machine struct {
 	journal systemd.Journal
 	// prepare is called with each agent before it runs; may be nil.
 	prepare func(*agent.Agent)
-	dir     string
-	boot    int
-	stop    func()
-	a       *agent.Agent
+	// ask answers for the units; portFree: see agent.Deps. Both may be nil.
+	ask      agent.Ask
+	portFree func(port uint16) bool
+	dir      string
+	boot     int
+	stop     func()
+	a        *agent.Agent
 	permits
 }
 
@@ -233,7 +238,8 @@ func (m *machine) start() {
 	}
 	m.a = agent.New(agent.Config{
 		Node: "n1", Timings: cluster.DefaultTimings(), Dir: m.dir, BootID: fmt.Sprint("boot", m.boot), Version: "test",
-	}, agent.Deps{Uplink: m.hub, Manager: manager, Journal: journal, Permit: &m.permits})
+		Address: netip.MustParseAddr("10.0.0.1"),
+	}, agent.Deps{Uplink: m.hub, Manager: manager, Journal: journal, Permit: &m.permits, Ask: m.ask, PortFree: m.portFree})
 	if m.prepare != nil {
 		m.prepare(m.a)
 	}

@@ -43,13 +43,16 @@ type publisher struct {
 	changed map[cluster.UnitName]bool
 	often   restless
 	offered map[cluster.UnitName]cluster.Status // as last sent, of units with offers
+	calls   int                                 // updates that were begun
+	stored  int                                 // the last of them of which a server says that it is stored
+	news    chan struct{}                       // closed when another one is
 }
 
 func newPublisher(a *Agent) *publisher {
 	p := &publisher{
 		a: a, pace: loop.Pace{Every: gatherMin}, full: true,
 		now: map[cluster.UnitName]cluster.Status{}, changed: map[cluster.UnitName]bool{},
-		often: restless{}, offered: map[cluster.UnitName]cluster.Status{},
+		often: restless{}, offered: map[cluster.UnitName]cluster.Status{}, news: make(chan struct{}),
 	}
 	p.loop = loop.New("status", a.log, p.step)
 	return p
@@ -158,8 +161,40 @@ func (p *publisher) step(ctx context.Context) (time.Duration, error) {
 	p.pace.Every = min(max(gatherMin, time.Since(began)), gatherMax)
 	if err != nil {
 		p.lost(time.Now())
+	} else {
+		p.store()
 	}
 	return again, err
+}
+
+// store notes that the last update is stored.
+func (p *publisher) store() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stored = p.calls
+	close(p.news)
+	p.news = make(chan struct{})
+}
+
+// flush returns when everything that was to be told when it was called is stored, or
+// when ctx ends.
+func (p *publisher) flush(ctx context.Context) {
+	p.mu.Lock()
+	last := p.calls
+	if p.full || len(p.changed) > 0 {
+		last++
+	}
+	for p.stored < last {
+		news := p.news
+		p.mu.Unlock()
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return
+		}
+		p.mu.Lock()
+	}
+	p.mu.Unlock()
 }
 
 // dispel has everything sent once more when no late update can come any more,
@@ -213,7 +248,11 @@ func (p *publisher) take(now time.Time) (update wire.StatusUpdate, due bool, aga
 		maps.DeleteFunc(p.offered, func(name cluster.UnitName, _ cluster.Status) bool { _, here := p.now[name]; return !here })
 	}
 	p.full = false
-	return update, update.Full || len(update.Put)+len(update.Gone) > 0, again
+	due = update.Full || len(update.Put)+len(update.Gone) > 0
+	if due {
+		p.calls++
+	}
+	return update, due, again
 }
 
 // wait returns how long a unit's status must wait for its turn: nothing that it

@@ -170,18 +170,12 @@ func (w *workers) limit(j *job, slot *turn) {
 
 // do carries out one step and remembers what came of it.
 func (w *workers) do(ctx context.Context, step converge.Step, want *cluster.Assignment) (goOn bool) {
-	manager := w.c.a.deps.Manager
-	w.asks(step, want)
 	var out converge.Outcome
-	switch step.Kind {
-	case converge.Write:
-		out.Err = manager.Write(ctx, step.Unit, want.Text)
-	case converge.Remove:
-		out.Err = manager.Remove(ctx, step.Unit)
-	case converge.GiveUp:
-		out.Result, out.Err = manager.Run(ctx, systemd.Stop, step.Unit)
-	default:
-		out.Result, out.Err = manager.Run(ctx, systemd.Verb(step.Kind), step.Unit)
+	if want != nil && (step.Kind == converge.Write || step.Kind.Starts()) {
+		out.Err = w.prepare(ctx, step, *want)
+	}
+	if out.Err == nil {
+		out.Result, out.Err = w.carryOut(ctx, step, want)
 	}
 	if out.Err != nil && ctx.Err() != nil {
 		return false // we gave up waiting; what systemd makes of it will be seen
@@ -199,9 +193,28 @@ func (w *workers) do(ctx context.Context, step converge.Step, want *cluster.Assi
 	w.c.memory[step.Unit] = known
 	if step.Kind.Starts() {
 		w.c.restarting.Started(step.Unit, out.At)
+		w.c.stays(step.Unit)
 	}
 	w.c.a.disk.loop.Wake()
 	return goOn
+}
+
+// carryOut has one step done.
+func (w *workers) carryOut(ctx context.Context, step converge.Step, want *cluster.Assignment) (result string, err error) {
+	manager := w.c.a.deps.Manager
+	if step.Kind == converge.Withdraw {
+		return "", w.withdraw(ctx, step)
+	}
+	w.asks(step, want)
+	switch step.Kind {
+	case converge.Write:
+		return "", manager.Write(ctx, step.Unit, want.Text)
+	case converge.Remove:
+		return "", manager.Remove(ctx, step.Unit)
+	case converge.GiveUp:
+		return manager.Run(ctx, systemd.Stop, step.Unit)
+	}
+	return manager.Run(ctx, systemd.Verb(step.Kind), step.Unit)
 }
 
 // asks remembers what systemd is about to be asked: whoever waits for the end

@@ -10,11 +10,11 @@ var floors = []struct {
 	{"nouns", []string{"cluster"}},
 	{"ground", []string{"unitfile", "loop", "api/wire"}},
 	{"ports", []string{"store", "systemd", "channel"}},
-	{"pure", []string{"place", "quorum", "converge", "events", "catalog"}},
+	{"pure", []string{"place", "quorum", "converge", "events", "catalog", "health"}},
 	{"invariants", []string{"audit"}}, // asks the pure cores what a conflict or an offer is, so that it is said once
 	{"drivers", []string{
 		"store/memstore", "store/etcdstore", "store/storetest", "systemd/bus", "systemd/systemdtest",
-		"etcd", "pki", "hostnet", "mirror", "specs", "events/ring", "terminal", "metrics",
+		"etcd", "pki", "hostnet", "mirror", "specs", "events/ring", "terminal", "metrics", "health/probe",
 	}},
 	{"client", []string{"api/client", "api/fleetv1"}},
 	{"services", []string{"engine", "agent", "permit", "api", "events/recorder"}},
@@ -27,7 +27,7 @@ var floors = []struct {
 // purePackages decide and do nothing else: the same input gives the same
 // output, so that every schedule is a row of a table and a plan can be shown
 // before it runs.
-var purePackages = []string{"cluster", "unitfile", "place", "quorum", "converge", "audit", "events", "catalog", "api/wire", "cli/table", "cli/waiter"}
+var purePackages = []string{"cluster", "unitfile", "place", "quorum", "converge", "audit", "events", "catalog", "health", "api/wire", "cli/table", "cli/waiter"}
 
 // pureBans are the imports and calls that a pure package does without.
 var pureBans = map[string]string{
@@ -55,6 +55,7 @@ var doors = []door{
 		library: "go.uber.org/zap", packages: []string{"store/etcdstore", "etcd"}, reason: "only because etcd logs with it; we log with slog",
 		second: "etcd's client and etcd's server each take a logger, and run in different processes",
 	},
+	{library: "google.golang.org/grpc", packages: []string{"health/probe"}, reason: "a unit that speaks gRPC is asked for its health in gRPC; the library is there for etcd"},
 	{library: "github.com/godbus/dbus", packages: []string{"systemd/bus"}, reason: "systemd is the port"},
 	{library: "github.com/coreos/go-systemd", packages: []string{"cli"}, reason: "the process verbs tell systemd that they are ready; all else goes through the port"},
 	{library: "github.com/vishvananda/", packages: []string{"hostnet"}, reason: "hostnet is the driver of links and namespaces"},

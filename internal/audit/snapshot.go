@@ -241,7 +241,7 @@ func (c *check) reports() {
 
 // offers: nothing is announced of a unit that does not run.
 func (c *check) offers(s cluster.Status) {
-	for i, told := range catalog.Announce(s.Offers, s) {
+	for i, told := range catalog.Announce(s.Offers, s, "") {
 		if s.Offers[i].Healthy && !told.Healthy {
 			c.never("offer", string(s.Unit), "%s is announced by %s on %s: %s", told.Service, s.Unit, s.Node.Short(), told.Reason)
 		}

@@ -15,24 +15,24 @@ import (
 )
 
 // Announce returns the offers of a unit as its node tells of them: those of its file,
-// healthy as long as systemd says that the unit is active.
-func Announce(offers []cluster.Offer, s cluster.Status) []cluster.Offer {
+// healthy as long as systemd says that the unit is active, and its node knows of no
+// other reason why it cannot be used.
+func Announce(offers []cluster.Offer, s cluster.Status, reason string) []cluster.Offer {
 	if len(offers) == 0 {
 		return nil
 	}
 	told := slices.Clone(offers)
-	reason := whyNot(s)
+	reason = cmp.Or(whyNot(s), reason)
 	for i := range told {
 		told[i].Healthy, told[i].Reason = reason == "", reason
 	}
 	return told
 }
 
-// whyNot says why a unit that systemd says this of cannot be used, "" if it can. A
-// unit that is reloaded goes on working.
+// whyNot says why a unit that systemd says this of cannot be used, "" if it can.
 func whyNot(s cluster.Status) string {
 	switch {
-	case s.Active == "active", s.Active == "reloading", s.Active == "refreshing":
+	case cluster.Works(s.Active):
 		return ""
 	case s.Failed():
 		return "the unit failed: " + s.Failure()

@@ -29,16 +29,21 @@ func TestAUnitIsAnnouncedWhileSystemdSaysThatItIsActive(t *testing.T) {
 		{cluster.Status{Active: "failed", Sub: "failed", Result: "exit-code", ExitCode: 7}, "the unit failed: exit code 7"},
 		{cluster.Status{Active: "inactive", Sub: "dead", Job: cluster.JobGaveUp}, "the unit failed: it was started again and again, and kept systemd from all else"},
 	} {
-		for _, o := range catalog.Announce(offers, tt.status) {
+		for _, o := range catalog.Announce(offers, tt.status, "") {
 			if o.Healthy != (tt.reason == "") || o.Reason != tt.reason {
 				t.Errorf("%s (%s): %+v, want reason %q", tt.status.Active, tt.status.Sub, o, tt.reason)
 			}
 		}
 	}
+	for _, o := range catalog.Announce(offers, cluster.Status{Active: "active"}, "it is not healthy") {
+		if o.Healthy || o.Reason != "it is not healthy" {
+			t.Errorf("one that its node has a reason against: %+v", o)
+		}
+	}
 	if offers[0].Healthy {
 		t.Error("what was given has changed")
 	}
-	if got := catalog.Announce(nil, cluster.Status{Active: "active"}); got != nil {
+	if got := catalog.Announce(nil, cluster.Status{Active: "active"}, ""); got != nil {
 		t.Errorf("a unit that offers nothing: %v", got)
 	}
 }

@@ -183,6 +183,17 @@ func (s Status) sameState(t Status) bool {
 		s.ExitCode == t.ExitCode && s.MainPID == t.MainPID && s.Job == t.Job
 }
 
+// Announces reports whether the status tells of anything that may be used.
+func (s Status) Announces() bool {
+	return slices.ContainsFunc(s.Offers, func(o Offer) bool { return o.Healthy })
+}
+
+// Works reports whether a unit that systemd says this of (Active) does what it is there
+// for. One that is reloaded goes on working.
+func Works(active string) bool {
+	return active == "active" || active == "reloading" || active == "refreshing"
+}
+
 // Failed reports whether the unit failed, or could not even be started.
 func (s Status) Failed() bool { return s.Active == "failed" || JobFailed(s.Job) }
 

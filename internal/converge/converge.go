@@ -6,7 +6,7 @@
 // so that one that fails never delays another; the only step that units share
 // is one reload of systemd.
 //
-// The phases are stop, remove, write, reload, start. A unit is stopped before
+// The phases are withdraw, stop, remove, write, reload, start. A unit is stopped before
 // its file changes, so that whatever runs with a current file was started from
 // it: this is what makes a crash between two steps harmless.
 package converge
@@ -25,6 +25,7 @@ type Kind string
 
 // The kinds of step, in the order of their phases.
 const (
+	Withdraw    Kind = "withdraw" // what a unit offers, before it is stopped
 	Stop        Kind = "stop"
 	GiveUp      Kind = "give-up" // stops a unit that does not come up, and counts as a failed start
 	Remove      Kind = "remove"
@@ -37,8 +38,11 @@ const (
 
 // phase orders kinds.
 func (k Kind) phase() int {
-	return slices.Index([]Kind{Stop, GiveUp, Remove, Write, Reload, ResetFailed, Start, Restart}, k)
+	return slices.Index([]Kind{Withdraw, Stop, GiveUp, Remove, Write, Reload, ResetFailed, Start, Restart}, k)
 }
+
+// Stops reports whether the step ends what a unit does.
+func (k Kind) Stops() bool { return k == Stop || k == Restart }
 
 // Starts reports whether the step makes a process come into being.
 func (k Kind) Starts() bool { return k == Start || k == Restart }
@@ -65,6 +69,10 @@ type Input struct {
 	Lag time.Duration
 	// Restarting is what was seen before of the units that are activating.
 	Restarting Restarting
+	// Announced are the units that others may be using; Sick are those that are to be
+	// started again because of what they answer, each with what that is.
+	Announced map[cluster.UnitName]bool
+	Sick      map[cluster.UnitName]string
 }
 
 // Restarting holds how often units that were activating had started again by
@@ -94,6 +102,9 @@ func (r Restarting) Seen(units []systemd.Unit, at time.Time) {
 type Decision struct {
 	Unit  cluster.UnitName
 	Steps []Step // in order; empty if there is nothing to do now
+	// Stops is set if the unit is to be stopped or started again: now, or when that is
+	// tried once more.
+	Stops bool
 	// Problem says in plain words what keeps the unit from being as wanted.
 	Problem string
 	// Again is when the unit must be decided anew although nothing changed;
@@ -131,6 +142,9 @@ func Plan(in Input) []Decision {
 		if in.Hold != "" {
 			d = held(d, in.Hold)
 		}
+		if in.Announced[name] {
+			d.Steps = withdrawn(d.Steps)
+		}
 		decisions = append(decisions, d)
 	}
 	return decisions
@@ -140,12 +154,20 @@ func Plan(in Input) []Decision {
 func held(d Decision, why string) Decision {
 	for i, s := range d.Steps {
 		if s.Kind != Write && s.Kind != Reload {
-			d.Steps = d.Steps[:i]
+			d.Steps, d.Stops = d.Steps[:i], false
 			d.Problem = why
 			break
 		}
 	}
 	return d
+}
+
+// withdrawn has what a unit offers withdrawn before the step that ends it.
+func withdrawn(steps []Step) []Step {
+	if i := slices.IndexFunc(steps, func(s Step) bool { return s.Kind.Stops() }); i >= 0 {
+		return slices.Insert(steps, i, Step{Kind: Withdraw, Unit: steps[i].Unit, Reason: steps[i].Reason})
+	}
+	return steps
 }
 
 // Steps flattens decisions into one list: by phase, then by name, with one

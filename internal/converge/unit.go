@@ -2,6 +2,7 @@ package converge
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"argosy/internal/cluster"
@@ -17,11 +18,12 @@ func decideUnit(want *cluster.Assignment, seen systemd.Unit, known Known, in Inp
 	if want == nil {
 		d = decideUnwanted(seen, known)
 	} else {
-		d = decideWanted(*want, seen, known)
+		d = decideWanted(*want, seen, known, in.Sick[seen.Name])
 		if len(d.Steps) == 0 {
 			d = giveUp(d, seen, in)
 		}
 	}
+	d.Stops = slices.ContainsFunc(d.Steps, func(s Step) bool { return s.Kind.Stops() })
 	if len(d.Steps) == 0 || known.Trouble == nil {
 		return d
 	}
@@ -96,8 +98,8 @@ func decideUnwanted(seen systemd.Unit, known Known) Decision {
 	return Decision{Steps: p.steps, Gone: gone}
 }
 
-// decideWanted brings a unit's file, then its state, to what is wanted.
-func decideWanted(want cluster.Assignment, seen systemd.Unit, known Known) Decision {
+// decideWanted brings a unit's file, then its state, to what is wanted. It may be sick.
+func decideWanted(want cluster.Assignment, seen systemd.Unit, known Known, sick string) Decision {
 	p := planner{unit: want.Name}
 	changed := seen.FileHash != want.Hash
 	if up(seen) || known.Asked != nil { // its job may still wait for others
@@ -124,7 +126,7 @@ func decideWanted(want cluster.Assignment, seen systemd.Unit, known Known) Decis
 		return Decision{Problem: "systemd refuses the unit file: " + seen.Load, Settled: &settled}
 	}
 	if want.Desired == cluster.Launched {
-		p.launch(want, seen, known)
+		p.launch(want, seen, known, sick)
 	}
 	if len(p.steps) == 0 {
 		settled := known.settle(want, seen)
@@ -154,10 +156,13 @@ func whyStop(want cluster.Assignment, seen systemd.Unit, known Known) string {
 }
 
 // launch adds the start or restart that is due, if one is.
-func (p *planner) launch(want cluster.Assignment, seen systemd.Unit, known Known) {
+func (p *planner) launch(want cluster.Assignment, seen systemd.Unit, known Known, sick string) {
 	if up(seen) {
-		if known.UID != "" && known.Restarts < want.Restarts {
+		switch {
+		case known.UID != "" && known.Restarts < want.Restarts:
 			p.add(Restart, "a restart was asked for")
+		case seen.Active == "active" && sick != "":
+			p.add(Restart, "it is not healthy: "+sick)
 		}
 		return
 	}

@@ -19,6 +19,7 @@ import (
 	"argosy/internal/api"
 	"argosy/internal/api/client"
 	"argosy/internal/cluster"
+	"argosy/internal/health/probe"
 	"argosy/internal/loop"
 	"argosy/internal/pki"
 )
@@ -109,8 +110,9 @@ func (d *Daemon) runFormed(ctx context.Context) error {
 		Address: d.cfg.Address, Version: d.deps.Version,
 	}, agent.Deps{
 		Uplink: uplink, Manager: d.deps.Manager, Journal: d.deps.Journal, Log: d.deps.Log,
-		Permit:  permitProcess{PermitSocket, c.Timings.Valid},
-		Usage:   (&usageMeter{dir: "/proc"}).read,
+		Permit: permitProcess{PermitSocket, c.Timings.Valid},
+		Usage:  (&usageMeter{dir: "/proc"}).read,
+		Ask:    probe.Ask, PortFree: portFree,
 		OnSlice: func(slice cluster.Slice) { d.keepServers(servers, slice); cell.set(slice) },
 	})
 	d.works(node)

@@ -102,7 +102,11 @@ func failed(state *cluster.State, unit cluster.UnitName, node cluster.NodeID) bo
 // It is pure.
 func Misannounced(state *cluster.State, machines []Machine) (wrong []string) {
 	var want, got []string
+	chosen := map[string]bool{} // services of units whose ports the nodes choose
 	line := func(o cluster.Offer, unit cluster.UnitName, node cluster.NodeID) string {
+		if chosen[o.Service+" "+string(unit)] {
+			o.Port = 0
+		}
 		return fmt.Sprintf("%s %d/%s of %s on %s", o.Service, o.Port, o.Protocol, unit, node.Short())
 	}
 	for _, u := range state.Units {
@@ -110,9 +114,12 @@ func Misannounced(state *cluster.State, machines []Machine) (wrong []string) {
 		if err != nil || u.Name.IsTemplate() {
 			continue
 		}
-		offers, _ := unitfile.PublishedBy(u.Name, file)
+		published, _ := unitfile.PublishedBy(u.Name, file)
 		for _, m := range machines {
-			for _, o := range offers {
+			for _, o := range published.Offers {
+				if o.Port == 0 {
+					chosen[o.Service+" "+string(u.Name)] = true
+				}
 				if m.Processes[u.Name] != 0 {
 					want = append(want, line(o, u.Name, m.ID))
 				}

@@ -166,15 +166,17 @@ func verbs() map[string]verb {
 		"cut":         (*Script).cut,    // cut NODE|NODE:NODE [oneway]
 		"heal":        func(s *Script, _ []string) error { return s.world.Heal() },
 		"pause":       func(s *Script, a []string) error { return s.world.Pause(a[0], true) },
-		"resume":      (*Script).resume,      // resume NODE|all
-		"doom":        (*Script).doom,        // doom NODE COMMITS before|after: it falls silent at that commit
-		"slow":        (*Script).slow,        // slow NODE TIME
-		"lossy":       (*Script).lossy,       // lossy NODE SHARE
-		"daemon":      (*Script).daemon,      // daemon NODE|all: restarts it
-		"advance":     (*Script).advance,     // advance TIME
-		"remember":    (*Script).remembers,   // notes every process
-		"undisturbed": (*Script).undisturbed, // every process that was noted still runs
-		"audit":       (*Script).audit,       // audit [TIME]: everything comes to rest, and is right
+		"resume":      (*Script).resume,                                                              // resume NODE|all
+		"touch":       func(s *Script, a []string) error { return s.world.Touch(a[0], a[1], true) },  // touch NODE PATH: makes a file
+		"rm":          func(s *Script, a []string) error { return s.world.Touch(a[0], a[1], false) }, // rm NODE PATH
+		"doom":        (*Script).doom,                                                                // doom NODE COMMITS before|after: it falls silent at that commit
+		"slow":        (*Script).slow,                                                                // slow NODE TIME
+		"lossy":       (*Script).lossy,                                                               // lossy NODE SHARE
+		"daemon":      (*Script).daemon,                                                              // daemon NODE|all: restarts it
+		"advance":     (*Script).advance,                                                             // advance TIME
+		"remember":    (*Script).remembers,                                                           // notes every process
+		"undisturbed": (*Script).undisturbed,                                                         // every process that was noted still runs
+		"audit":       (*Script).audit,                                                               // audit [TIME]: everything comes to rest, and is right
 	}
 }
 

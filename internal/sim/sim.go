@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -26,6 +27,7 @@ import (
 	"argosy/internal/store"
 	"argosy/internal/store/memstore"
 	"argosy/internal/systemd/systemdtest"
+	"argosy/internal/unitfile"
 )
 
 // Config says what is simulated.
@@ -77,6 +79,18 @@ type machine struct {
 	up      bool
 	stop    func() // nil: the daemon does not run
 	doom    atomic.Pointer[doom]
+	files   sync.Map // those that were touched, by path
+}
+
+// ask answers for the units, by the one command that there is here: test ! -e PATH.
+func (m *machine) ask(_ context.Context, p unitfile.Probe, _ []string) error {
+	if len(p.Command) != 4 || !slices.Equal(p.Command[:3], []string{"/usr/bin/test", "!", "-e"}) {
+		return fmt.Errorf("no such command here: %q", p.Command)
+	}
+	if _, there := m.files.Load(p.Command[3]); there {
+		return errors.New("exit code 1")
+	}
+	return nil
 }
 
 // doom is how a server's node ends: with one of its commits, before that is
@@ -252,7 +266,7 @@ func (s *Sim) start(m *machine) error {
 	a := agent.New(agent.Config{
 		Node: m.id, Timings: cluster.DefaultTimings(), Dir: m.dir, BootID: fmt.Sprintf("%s-%d", m.name, m.boot),
 		Address: m.address, Version: "sim", CPUs: 2, Memory: 4 << 30,
-	}, agent.Deps{Uplink: uplink.WithNode(m.id), Manager: m.fake, Journal: m.fake, Log: s.cfg.Log.With("node", m.name)})
+	}, agent.Deps{Uplink: uplink.WithNode(m.id), Manager: m.fake, Journal: m.fake, Ask: m.ask, Log: s.cfg.Log.With("node", m.name)})
 	running.Go(func() { _ = a.Run(ctx) })
 	m.stop = func() {
 		cancel()
@@ -436,6 +450,19 @@ func (s *Sim) Pause(name string, paused bool) error {
 	m, err := s.machine(name)
 	if err == nil {
 		s.net.SetPaused(m.host(), paused)
+	}
+	return err
+}
+
+// Touch implements World.
+func (s *Sim) Touch(name, path string, there bool) error {
+	m, err := s.machine(name)
+	switch {
+	case err != nil:
+	case there:
+		m.files.Store(path, true)
+	default:
+		m.files.Delete(path)
 	}
 	return err
 }

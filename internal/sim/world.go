@@ -49,6 +49,9 @@ type World interface {
 	// RestartDaemon restarts the node's daemon, and its server if it is one.
 	RestartDaemon(node string) error
 
+	// Touch makes an empty file on a node, or removes it: what a unit is asked for its
+	// health by ("exec:/usr/bin/test ! -e PATH").
+	Touch(node, path string, there bool) error
 	// Processes returns the main process of each unit that runs on a node.
 	Processes(node string) (map[cluster.UnitName]int, error)
 	// Audit returns what is wrong, and forgets it. At rest, everything must

@@ -74,7 +74,15 @@ type Manager interface {
 	// Write makes a unit file and its link, whole or not at all. Writing the
 	// same text again changes nothing.
 	Write(ctx context.Context, name cluster.UnitName, text string) error
-	// Remove removes a unit file and its link; it is no error if there is none.
+	// SetEnvironment gives a service variables ("NAME=value") from its next start on, in
+	// place of those that it was given before. Without any it is as if it never had been
+	// given one. The first time comes before Write, or a Reload is due: what systemd reads
+	// then says where the variables are found.
+	SetEnvironment(ctx context.Context, name cluster.UnitName, variables []string) error
+	// Environment returns the variables that a service was given, nil if none.
+	Environment(ctx context.Context, name cluster.UnitName) ([]string, error)
+	// Remove removes a unit file, its link and its variables; it is no error if there is
+	// none.
 	Remove(ctx context.Context, name cluster.UnitName) error
 	// Reload makes systemd read changed files again (daemon-reload). PID 1 is
 	// deaf meanwhile, for up to a second: never call it per unit.

@@ -25,7 +25,7 @@ func TestCheck(t *testing.T) {
 			"line 1: error: X= stands outside of a section (put it below a header like [Unit] or [Service])",
 			`line 2: error: section header "[Unit" does not end in ']' (a section header is [Name] alone on its line)`,
 			`line 5: error: missing '=' in "ExecStart" (write Key=Value; a long value goes on after a "\" at the end of the line)`,
-			"line 7: error: unknown key B= in [X-Argosy] (known there: Away= CPU= Memory= Near= Prefer= Priority= Publish= Replicas= Require= Spread=)"}},
+			"line 7: error: unknown key B= in [X-Argosy] (known there: Away= CPU= DrainTime= Health= HealthGrace= HealthInterval= HealthOnFailure= HealthRetries= HealthTimeout= Memory= Near= Prefer= Priority= Publish= Replicas= Require= Spread=)"}},
 		{"a name without a type", "a", service, []string{
 			`name: error: unit name "a" does not end in a unit type (one of .service .socket .timer .path .mount .automount .swap .target .slice)`}},
 		{"a Quadlet file", "a.container", "[Container]\nImage=x\n", []string{
@@ -96,7 +96,7 @@ func TestCheck(t *testing.T) {
 		{"an old spelling", "a.service", service + "[X-Fleet]\nX-ConditionMachineOf=b.service\n", []string{
 			"line 4: warning: X-ConditionMachineOf= is an old spelling (write MachineOf=)"}},
 		{"a key of [X-Argosy]", "a.service", service + "[X-Argosy]\nExclusive=yes\n", []string{
-			"line 4: error: unknown key Exclusive= in [X-Argosy] (known there: Away= CPU= Memory= Near= Prefer= Priority= Publish= Replicas= Require= Spread=)"}},
+			"line 4: error: unknown key Exclusive= in [X-Argosy] (known there: Away= CPU= DrainTime= Health= HealthGrace= HealthInterval= HealthOnFailure= HealthRetries= HealthTimeout= Memory= Near= Prefer= Priority= Publish= Replicas= Require= Spread=)"}},
 		{"a key of [X-Argosy] that belongs elsewhere", "a.service", service + "[X-Argosy]\nMachineMetaData=a=b\n", []string{
 			"line 4: error: unknown key MachineMetaData= in [X-Argosy] (did you mean MachineMetadata= of [X-Fleet]?)"}},
 		{"what PlacingOf warns of, Check warns of", "a.service", service + "[X-Fleet]\nConflicts=web\n", []string{
@@ -155,10 +155,23 @@ func TestRefusal(t *testing.T) {
 	}
 }
 
+// read reads all that a unit's text says to the cluster.
+func read(t *testing.T, text string) (unitfile.Placing, unitfile.Published, []unitfile.Finding) {
+	t.Helper()
+	file := mustParse(t, text)
+	placing, findings := unitfile.PlacingOf("a@1.service", file)
+	published, more := unitfile.PublishedBy("a@1.service", file)
+	return placing, published, append(findings, more...)
+}
+
 // The table of keys is what the manual is made of and what the parser obeys:
 // each key in it changes the Placing or what is published, and no spelling stands
 // twice.
 func TestKeysAreThoseThatAreObeyed(t *testing.T) {
+	needs := map[string]string{"DrainTime": "Publish=web 80"}
+	for _, key := range []string{"Interval", "Timeout", "Grace", "Retries", "OnFailure"} {
+		needs["Health"+key] = "Health=tcp://:80"
+	}
 	var spellings []string
 	for _, key := range unitfile.Keys() {
 		if key.Meaning == "" || key.Form == "" {
@@ -166,10 +179,14 @@ func TestKeysAreThoseThatAreObeyed(t *testing.T) {
 		}
 		for _, spelling := range append([]string{key.Name}, key.Legacy...) {
 			spellings = append(spellings, spelling)
-			file := mustParse(t, "["+key.Section+"]\n"+spelling+"="+key.Form)
-			got, findings := unitfile.PlacingOf("a@1.service", file)
-			offers, more := unitfile.PublishedBy("a@1.service", file)
-			if cmp.Equal(got, unitfile.Placing{}) && len(offers) == 0 || len(findings)+len(more) > 0 {
+			with := "[" + key.Section + "]\n" + spelling + "=" + key.Form
+			if needed := needs[key.Name]; needed != "" {
+				with = "[X-Argosy]\n" + needed + "\n" + with
+			}
+			without := strings.TrimSuffix(with, spelling+"="+key.Form)
+			got, published, findings := read(t, with)
+			before, publishedBefore, _ := read(t, without)
+			if cmp.Equal(got, before) && cmp.Equal(published, publishedBefore) || len(findings) > 0 {
 				t.Errorf("%s=%s of [%s] changes nothing: %v", spelling, key.Form, key.Section, findings)
 			}
 		}

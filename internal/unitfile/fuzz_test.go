@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"argosy/internal/cluster"
 	"argosy/internal/unitfile"
@@ -24,6 +27,8 @@ func seeds(f *testing.F) []string {
 		"[S]\nK=\n=\n", "\xef\xbb\xbf[S]\n", "[S]\nK=\xff\n", "K=1\n[S", "[X-Fleet]\nGlobal=%%\nMachineOf=%i %", "[S]\nK=a\\\\\\\\\\\nb",
 		"[X-Fleet]\nConflicts=[ \\ \"\nMachineMetadata==\nMachineID=-\nReplaces=*\n",
 		"[X-Argosy]\nPublish=%p-%i 80%i/udp a=%i \"b=c d\"\nPublish=web\nPublish=web 0\nPublish=web 1 a a\n",
+		"[X-Argosy]\nPublish=web auto\nHealth=http://web/x?y#z\nHealthInterval=1s\nHealthRetries=2\nDrainTime=1min 2s\n",
+		"[X-Argosy]\nHealth=exec:/bin/x 'y z'\nHealth=grpc://[::1]:%i/a\nHealthOnFailure=restart\nHealthGrace=infinity\n",
 	}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
@@ -92,11 +97,12 @@ func FuzzPlacing(f *testing.F) {
 			t.Fatalf("PlacingOf says %v, Check nothing", findings)
 		}
 		checkPlacing(t, p)
-		offers, findings := unitfile.PublishedBy(unit, file)
+		published, findings := unitfile.PublishedBy(unit, file)
 		if unitfile.Refusal(unit, findings) != nil && unitfile.Refusal(unit, checked) == nil {
 			t.Fatalf("PublishedBy says %v, Check nothing", findings)
 		}
-		checkOffers(t, offers)
+		checkOffers(t, published.Offers)
+		checkHealth(t, published)
 	})
 }
 
@@ -106,7 +112,7 @@ func checkOffers(t *testing.T, offers []cluster.Offer) {
 		t.Fatalf("%d offers", len(offers))
 	}
 	for i, o := range offers {
-		if o.Service == "" || len(o.Service) > unitfile.ServiceNameMax || strings.ToLower(o.Service) != o.Service || o.Port == 0 ||
+		if o.Service == "" || len(o.Service) > unitfile.ServiceNameMax || strings.ToLower(o.Service) != o.Service ||
 			len(o.Parameters) > unitfile.ParametersMax || o.Healthy || i > 0 && offers[i-1].Compare(o) >= 0 {
 			t.Fatalf("offer %#v", o)
 		}
@@ -115,6 +121,25 @@ func checkOffers(t *testing.T, offers []cluster.Offer) {
 				t.Fatalf("parameter %q=%q", key, value)
 			}
 		}
+	}
+}
+
+// checkHealth: what is asked can be asked, and within bounds.
+func checkHealth(t *testing.T, p unitfile.Published) {
+	h := p.Health
+	if p.Drain < 0 || p.Drain > time.Hour {
+		t.Fatalf("drain %s", p.Drain)
+	}
+	if h.Probe.Kind == "" {
+		if !cmp.Equal(h, unitfile.Health{}) {
+			t.Fatalf("nothing is asked, and %+v", h)
+		}
+		return
+	}
+	ports := h.Probe.Port != 0 || slices.ContainsFunc(p.Offers, func(o cluster.Offer) bool { return o.Service == h.Probe.Service && o.Protocol == "tcp" })
+	if exec := h.Probe.Kind == unitfile.ProbeExec; exec == (len(h.Probe.Command) == 0) || !exec && !ports ||
+		h.Interval < 100*time.Millisecond || h.Timeout <= 0 || h.Grace < 0 || h.Retries < 1 || strings.ContainsAny(h.Probe.Path, "\r\n") {
+		t.Fatalf("%+v", h)
 	}
 }
 

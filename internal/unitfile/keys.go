@@ -34,16 +34,23 @@ const (
 
 // Names of the options of [X-Argosy].
 const (
-	keyAway     = "Away"
-	keyCPU      = "CPU"
-	keyMemory   = "Memory"
-	keyNear     = "Near"
-	keyPrefer   = "Prefer"
-	keyPriority = "Priority"
-	keyPublish  = "Publish"
-	keyReplicas = "Replicas"
-	keyRequire  = "Require"
-	keySpread   = "Spread"
+	keyAway            = "Away"
+	keyCPU             = "CPU"
+	keyDrainTime       = "DrainTime"
+	keyHealth          = "Health"
+	keyHealthGrace     = "HealthGrace"
+	keyHealthInterval  = "HealthInterval"
+	keyHealthOnFailure = "HealthOnFailure"
+	keyHealthRetries   = "HealthRetries"
+	keyHealthTimeout   = "HealthTimeout"
+	keyMemory          = "Memory"
+	keyNear            = "Near"
+	keyPrefer          = "Prefer"
+	keyPriority        = "Priority"
+	keyPublish         = "Publish"
+	keyReplicas        = "Replicas"
+	keyRequire         = "Require"
+	keySpread          = "Spread"
 )
 
 // legacy returns the older spellings of an option of [X-Fleet] that still count.
@@ -110,6 +117,39 @@ func argosyKeys() []Key {
 				"given. No node is promised more than it has.",
 		},
 		{
+			Section: SectionArgosy, Name: keyDrainTime, Form: "10s",
+			Meaning: "How long the unit goes on working after its endpoints were withdrawn on all nodes, before it is stopped or started " +
+				"again; 250ms if not given. For those who remember an endpoint, and for what is under way.",
+		},
+		{
+			Section: SectionArgosy, Name: keyHealth, Form: "http://:8080/healthz",
+			Meaning: "How the unit is asked whether it works: http://, https://, tcp:// or grpc://, then [HOST]:PORT or the name of a service that it " +
+				"publishes, and a path (of gRPC: the name it is asked for); without anything after http, tcp or grpc, the one service that it " +
+				"publishes. exec:COMMAND is run on the node, as root. Without a host it is asked where others reach it. systemd, the default, asks nothing: " +
+				"active is healthy. What is not healthy is not announced.",
+		},
+		{
+			Section: SectionArgosy, Name: keyHealthGrace, Form: "2min",
+			Meaning: "How long after its start the unit may take to its first good answer before failures count; 1min if not given.",
+		},
+		{
+			Section: SectionArgosy, Name: keyHealthInterval, Form: "10s",
+			Meaning: "The time between two questions; 5s if not given. Until the first good answer they are closer together.",
+		},
+		{
+			Section: SectionArgosy, Name: keyHealthOnFailure, Form: "restart",
+			Meaning: "What becomes of a unit that is not healthy any more: with restart it is started again; with none, the default, it runs on and is " +
+				"not announced.",
+		},
+		{
+			Section: SectionArgosy, Name: keyHealthRetries, Form: "2",
+			Meaning: "How many failures in a row make a unit not healthy; 3 if not given. One good answer makes it healthy again.",
+		},
+		{
+			Section: SectionArgosy, Name: keyHealthTimeout, Form: "500ms",
+			Meaning: "How long the unit may take for an answer; 2s if not given.",
+		},
+		{
 			Section: SectionArgosy, Name: keyMemory, Form: "512M",
 			Meaning: "Memory that the node promises to the unit. Taken from MemoryMax=, or else MemoryHigh=, if it is not given. No node " +
 				"is promised more than it has.",
@@ -131,7 +171,8 @@ func argosyKeys() []Key {
 		{
 			Section: SectionArgosy, Name: keyPublish, Form: "web 8080/tcp version=2 role=front",
 			Meaning: "A service that the unit offers: its name, its port, tcp or udp, and what else others are to know of it. While the " +
-				"unit is active, every node finds it there; several lines are several services. Only in services and sockets.",
+				"unit is active and healthy (Health=), every node finds it there; several lines are several services. With auto for a port, the node " +
+				"chooses one that is free, and the unit is told: $PORT_WEB for the service web. Only in services and sockets.",
 		},
 		{
 			Section: SectionArgosy, Name: keyReplicas, Form: "3",

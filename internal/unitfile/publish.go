@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -21,32 +22,74 @@ const (
 	ServiceNameMax = 62
 )
 
-// PublishedBy returns what a unit publishes, in the order of offers, and says what is
-// wrong with it. No health is known of it. As with PlacingOf, what depends on the
-// instance is not judged in a template.
-func PublishedBy(name cluster.UnitName, f *File) ([]cluster.Offer, []Finding) {
+// Published is what a unit's file says of the services that it offers, and of what
+// they are used by.
+type Published struct {
+	// Offers are in their order. No health is known of them, and a port of 0 is one that
+	// the node chooses (auto).
+	Offers []cluster.Offer
+	Health Health
+	// Drain is how long a unit goes on working after its endpoints were withdrawn and
+	// before it is stopped.
+	Drain time.Duration
+}
+
+// DrainDefault is for whoever heard of an endpoint in the very moment in which it was
+// withdrawn. What resolves names may remember them for longer: that is what DrainTime=
+// is for.
+const DrainDefault = 250 * time.Millisecond
+
+const drainMax = time.Hour
+
+// PublishedBy returns what a unit publishes, and says what is wrong with it. As with
+// PlacingOf, what depends on the instance is not judged in a template.
+func PublishedBy(name cluster.UnitName, f *File) (Published, []Finding) {
 	o := options{name: name, file: f, lines: map[string]int{}}
+	p := Published{Drain: DrainDefault}
+	p.Offers = o.offers()
+	p.Health = o.health(p.Offers)
+	if span, set := o.span(keyDrainTime, 0, drainMax); set {
+		p.Drain = span
+	}
+	if line := o.lines[keyDrainTime]; line > 0 && o.lines[keyPublish] == 0 {
+		o.report.errorf(line, "add "+publishExample, "%s= is for units that publish something", keyDrainTime)
+	}
+	return p, o.report.sorted()
+}
+
+// offers reads Publish=.
+func (o *options) offers() []cluster.Offer {
 	var all []cluster.Offer
-	for i, a := range f.Lookup(SectionArgosy, keyPublish) {
+	for i, a := range o.file.Lookup(SectionArgosy, keyPublish) {
 		switch {
-		case i == 0 && !canPublish(name.Type()):
-			o.report.errorf(a.Line, "put it into the service", "%s= belongs in a service or a socket: a %s listens on nothing", keyPublish, name.Type())
-			return nil, o.report.sorted()
+		case i == 0 && !canPublish(o.name.Type()):
+			o.report.errorf(a.Line, "put it into the service", "%s= belongs in a service or a socket: a %s listens on nothing", keyPublish, o.name.Type())
+			return nil
 		case i == ServicesMax:
 			o.report.errorf(a.Line, "", "%s= is given more than %d times", keyPublish, ServicesMax)
-			return all, o.report.sorted()
+			return all
+		case i == 0:
+			o.lines[keyPublish] = a.Line
 		}
 		offer, ok := o.offer(a)
 		if !ok {
 			continue
 		}
 		if at, found := slices.BinarySearchFunc(all, offer, cluster.Offer.Compare); found {
-			o.report.errorf(a.Line, "take one of them out", "%s=%s %d/%s is given twice", keyPublish, offer.Service, offer.Port, offer.Protocol)
+			o.report.errorf(a.Line, "take one of them out", "%s=%s %s/%s is given twice", keyPublish, offer.Service, portText(offer.Port), offer.Protocol)
 		} else {
 			all = slices.Insert(all, at, offer)
 		}
 	}
-	return all, o.report.sorted()
+	return all
+}
+
+// portText is a port as a file says it.
+func portText(port uint16) string {
+	if port == 0 {
+		return portAuto
+	}
+	return strconv.Itoa(int(port))
 }
 
 // canPublish reports whether units of a type may publish; a type that is not known
@@ -73,7 +116,13 @@ func (o *options) offer(a Assignment) (offer cluster.Offer, ok bool) {
 	return offer, nameOK && portOK && parametersOK && !vague
 }
 
-const publishHint = "write a name, a port and what else is to be known: Publish=web 8080/tcp version=2"
+const (
+	publishExample = "Publish=web 8080/tcp"
+	publishHint    = "write a name, a port and what else is to be known: " + publishExample + " version=2"
+	// portAuto is the port of who leaves it to the node, which gives it to the unit as
+	// $PORT_ and the name of the service.
+	portAuto = "auto"
+)
 
 // serviceName judges the name of a service. It is a label of DNS (RFC 1035, 2.3.1),
 // so that it can be asked for.
@@ -104,20 +153,49 @@ func isServiceName(s string) bool {
 		strings.IndexByte(letters, s[0]) >= 0 && s[len(s)-1] != '-'
 }
 
-// port reads "8080/tcp"; tcp need not be said.
+// port reads "8080/tcp" or "auto/tcp"; tcp need not be said.
 func (o *options) port(w word) (port uint16, protocol string, ok bool) {
 	number, protocol, given := strings.Cut(w.text, "/")
 	if !given {
 		protocol = cluster.Protocols()[0]
 	}
-	n, err := strconv.ParseUint(number, 10, 16)
-	if err == nil && n > 0 && number[0] != '+' && slices.Contains(cluster.Protocols(), protocol) {
-		return uint16(n), protocol, true
+	port, ok = parsePort(number)
+	switch {
+	case number == portAuto && o.name.Type() == "socket":
+		o.report.errorf(w.line, "write the port of its ListenStream=", "%s=: a socket listens where its file says, so no port can be chosen for it", keyPublish)
+		return 0, "", false
+	case ok || number == portAuto:
+		if slices.Contains(cluster.Protocols(), protocol) {
+			return port, protocol, true
+		}
 	}
 	if !w.vague {
-		o.report.errorf(w.line, publishHint, "%s=: %s is no port: a number from 1 to 65535, then /%s", keyPublish, quote(w.text), strings.Join(cluster.Protocols(), " or /"))
+		o.report.errorf(w.line, publishHint, "%s=: %s is no port: a number from 1 to 65535 or %s, then /%s", keyPublish, quote(w.text), portAuto, strings.Join(cluster.Protocols(), " or /"))
 	}
 	return 0, "", false
+}
+
+func parsePort(text string) (port uint16, ok bool) {
+	n, err := strconv.ParseUint(text, 10, 16)
+	return uint16(n), err == nil && n > 0 && text[0] != '+'
+}
+
+// span reads a length of time within limits; set is false if it is not given, or wrong.
+func (o *options) span(name string, least, most time.Duration) (span time.Duration, set bool) {
+	w, set := o.last(name)
+	if !set || w.vague {
+		return 0, false
+	}
+	span, err := ParseDuration(w.text)
+	switch {
+	case err != nil:
+		o.report.errorf(w.line, cluster.HintOf(err), "%s=: %v", name, err)
+	case span < least || span > most:
+		o.report.errorf(w.line, "", "%s=%s: from %s to %s", name, clip(w.text, quoteMax), least, most)
+	default:
+		return span, true
+	}
+	return 0, false
 }
 
 // parameters reads "key=value" words.

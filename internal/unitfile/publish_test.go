@@ -17,7 +17,8 @@ func published(t *testing.T, unit cluster.UnitName, text string) ([]cluster.Offe
 	if err != nil {
 		t.Fatal(err)
 	}
-	return unitfile.PublishedBy(unit, file)
+	p, findings := unitfile.PublishedBy(unit, file)
+	return p.Offers, findings
 }
 
 func TestPublish(t *testing.T) {
@@ -38,6 +39,7 @@ func TestPublish(t *testing.T) {
 		{"nothing", "a.service", "[X-Argosy]\nCPU=1", nil},
 		{"a port", "a.service", "[X-Argosy]\nPublish=web 8080/tcp", []cluster.Offer{web}},
 		{"a port is one of TCP if nothing else is said", "a.service", "[X-Argosy]\nPublish=web 8080", []cluster.Offer{web}},
+		{"a port that the node chooses", "a.service", "[X-Argosy]\nPublish=web auto\nPublish=dns auto/udp", []cluster.Offer{{Service: "dns", Protocol: "udp"}, {Service: "web", Protocol: "tcp"}}},
 		{"a port of UDP", "a.socket", "[X-Argosy]\nPublish=dns 53/udp", []cluster.Offer{{Service: "dns", Port: 53, Protocol: "udp"}}},
 		{
 			"parameters, some of several words", "a.service", `[X-Argosy]
@@ -74,13 +76,18 @@ func TestWhatCannotBePublishedIsRefused(t *testing.T) {
 	many := func(n int, line string) string { return strings.Repeat(line, n) }
 	for _, tt := range []struct{ text, want string }{
 		{"Publish=web", "line 4: error: Publish=web says no port (write a name, a port and what else is to be known: Publish=web 8080/tcp version=2)"},
-		{"Publish=web http", `line 4: error: Publish=: "http" is no port: a number from 1 to 65535, then /tcp or /udp`},
+		{"Publish=web http", `line 4: error: Publish=: "http" is no port: a number from 1 to 65535 or auto, then /tcp or /udp`},
 		{"Publish=web 0/tcp", `"0/tcp" is no port`},
 		{"Publish=web 65536/tcp", `"65536/tcp" is no port`},
 		{"Publish=web +80/tcp", `"+80/tcp" is no port`},
 		{"Publish=web 80/sctp", `"80/sctp" is no port`},
 		{"Publish=web 80/TCP", `"80/TCP" is no port`},
-		{"Publish=web auto", `"auto" is no port`},
+		{"Publish=web auto/sctp", `"auto/sctp" is no port`},
+		{"Publish=web AUTO", `"AUTO" is no port`},
+		{"Publish=web auto\nPublish=web auto/tcp", "line 5: error: Publish=web auto/tcp is given twice (take one of them out)"},
+		{"DrainTime=1s", "line 4: error: DrainTime= is for units that publish something (add Publish=web 8080/tcp)"},
+		{"Publish=web 80\nDrainTime=soon", `line 5: error: DrainTime=: "soon" is not a time span`},
+		{"Publish=web 80\nDrainTime=2h", "line 5: error: DrainTime=2h: from 0s to 1h0m0s"},
 		{"Publish=Web 80", "line 4: error: Publish=Web: names of services are in lower case (write web)"},
 		{"Publish=node 80", "Publish=node: names of nodes are found under it (choose another name)"},
 		{"Publish=web_1 80", "Publish=web_1 can be no name of a service (a letter first, then letters, digits and dashes, all in lower case, no dash at the end, up to 62 of them)"},
@@ -110,6 +117,12 @@ func TestWhatCannotBePublishedIsRefused(t *testing.T) {
 				t.Errorf("findings %q, want %q", text, tt.want)
 			}
 		})
+	}
+}
+
+func TestASocketListensWhereItsFileSays(t *testing.T) {
+	if _, findings := published(t, "a.socket", "[X-Argosy]\nPublish=web auto\n"); len(findings) != 1 || !strings.Contains(findings[0].Message, "no port can be chosen for it") {
+		t.Errorf("%v", findings)
 	}
 }
 

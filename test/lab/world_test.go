@@ -112,6 +112,16 @@ func (w *world) Pause(name string, paused bool) error {
 	return nil
 }
 
+// Touch makes a file on a node, or removes it.
+func (w *world) Touch(name, path string, there bool) error {
+	command := []string{"touch", path}
+	if !there {
+		command[0] = "rm"
+	}
+	_, err := w.node(name).Exec(w.t.Context(), nil, nil, nil, command...)
+	return err
+}
+
 // Doom is for the simulator: nobody can end a lab node between two instructions.
 func (w *world) Doom(string, int64, bool) error {
 	return cluster.Errorf(cluster.Invalid, "a lab cannot end a node at a commit")

@@ -37,6 +37,9 @@ const (
 type Config struct {
 	// Dir holds our unit files. Default: /run/argosy/units.
 	Dir string
+	// EnvironmentDir holds the variables that services are given. Default:
+	// /run/argosy/environment.
+	EnvironmentDir string
 	// LinkDir is the folder of systemd's unit path that links go to.
 	// Default: /run/systemd/system.
 	LinkDir string
@@ -46,10 +49,11 @@ type Config struct {
 // Bus is a systemd.Manager on the real systemd. Make it with New; Keep keeps it
 // connected. All methods may be called concurrently.
 type Bus struct {
-	files   files
-	log     *slog.Logger
-	loop    *loop.Loop
-	changes chan []cluster.UnitName
+	files        files
+	environments environments
+	log          *slog.Logger
+	loop         *loop.Loop
+	changes      chan []cluster.UnitName
 
 	// heard is what was last said of each unit, by interface; only the loop
 	// that reads signals uses it.
@@ -74,6 +78,9 @@ func New(cfg Config) *Bus {
 	if cfg.Dir == "" {
 		cfg.Dir = "/run/argosy/units"
 	}
+	if cfg.EnvironmentDir == "" {
+		cfg.EnvironmentDir = "/run/argosy/environment"
+	}
 	if cfg.LinkDir == "" {
 		cfg.LinkDir = "/run/systemd/system"
 	}
@@ -81,8 +88,9 @@ func New(cfg Config) *Bus {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	b := &Bus{
-		files: files{dir: cfg.Dir, links: cfg.LinkDir, hashes: map[cluster.UnitName]hashed{}},
-		log:   cfg.Log, changes: make(chan []cluster.UnitName), ready: make(chan struct{}),
+		files:        files{dir: cfg.Dir, links: cfg.LinkDir, hashes: map[cluster.UnitName]hashed{}},
+		environments: environments{cfg.EnvironmentDir, cfg.LinkDir},
+		log:          cfg.Log, changes: make(chan []cluster.UnitName), ready: make(chan struct{}),
 		jobs: map[dbus.ObjectPath][]chan string{}, ended: map[dbus.ObjectPath]string{},
 		changed: map[cluster.UnitName]bool{}, signaled: make(chan struct{}, 1),
 	}

@@ -42,12 +42,25 @@ func (b *Bus) Write(_ context.Context, name cluster.UnitName, text string) error
 	return b.files.write(name, text)
 }
 
+// SetEnvironment implements systemd.Manager.
+func (b *Bus) SetEnvironment(_ context.Context, name cluster.UnitName, variables []string) error {
+	if err := cluster.CheckUnitName(name); err != nil {
+		return err
+	}
+	return b.environments.set(name, variables)
+}
+
+// Environment implements systemd.Manager.
+func (b *Bus) Environment(_ context.Context, name cluster.UnitName) ([]string, error) {
+	return b.environments.read(name)
+}
+
 // Remove implements systemd.Manager.
 func (b *Bus) Remove(_ context.Context, name cluster.UnitName) error {
 	if err := cluster.CheckUnitName(name); err != nil {
 		return err
 	}
-	return b.files.remove(name)
+	return errors.Join(b.files.remove(name), b.environments.remove(name))
 }
 
 func (f *files) path(name cluster.UnitName) string { return filepath.Join(f.dir, string(name)) }

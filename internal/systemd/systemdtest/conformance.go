@@ -52,6 +52,8 @@ func Run(t *testing.T, open func(t *testing.T) Node) {
 		{"giving up on a job leaves the job alone", testGiveUp},
 		{"changes name the unit that changed", testChanges},
 		{"the journal holds the lines of the unit", testJournal},
+		{"a unit starts with the variables that it was given last", testEnvironment},
+		{"the first variables of a unit that is loaded take a reload", testLateEnvironment},
 		{"of a unit that fails systemd's verdict is told last", testVerdict},
 		{"the journal has journalctl's forms, and no others", testJournalForms},
 		{"names with every legal character work", testStrangeNames},
@@ -396,6 +398,77 @@ func testJournal(t *testing.T, s *suite) {
 	lines, err := s.node.Journal.Tail(t.Context(), name, 1000)
 	if err != nil || !slices.Contains(lines, "hello from the unit") {
 		t.Errorf("tail: %q, %v", lines, err)
+	}
+}
+
+// said returns what a unit printed, one text for each of its starts.
+func (s *suite) said(name cluster.UnitName) []string {
+	s.t.Helper()
+	if err := s.node.Journal.Sync(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
+	lines, err := s.node.Journal.Tail(s.t.Context(), name, 1000)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var said []string
+	for _, line := range lines {
+		if word, is := strings.CutPrefix(line, "it says "); is {
+			said = append(said, word)
+		}
+	}
+	return said
+}
+
+func (s *suite) environment(name cluster.UnitName, variables ...string) {
+	s.t.Helper()
+	if err := s.node.Manager.SetEnvironment(s.t.Context(), name, variables); err != nil {
+		s.t.Fatalf("environment of %s: %v", name, err)
+	}
+}
+
+const says = "[Service]\nType=oneshot\nExecStart=/bin/echo it says ${WORD}.\n"
+
+func testEnvironment(t *testing.T, s *suite) {
+	const name = `argosytest-en\x2dv@1.service`
+	s.environment(name, "WORD=a'b c\\d%i$X")
+	s.write(name, says)
+	s.run(systemd.Start, name, "done")
+	if got, err := s.node.Manager.Environment(t.Context(), name); err != nil || !slices.Equal(got, []string{"WORD=a'b c\\d%i$X"}) {
+		t.Errorf("the variables are %q, %v", got, err)
+	}
+	s.environment(name, "WORD=second")
+	if u := s.observe(name); u.Stale {
+		t.Errorf("other variables make the unit stale: %+v", u)
+	}
+	s.run(systemd.Start, name, "done")
+	if got, want := s.said(name), []string{`a'b c\d%i$X.`, "second."}; !slices.Equal(got, want) {
+		t.Errorf("the unit was told %q, want %q", got, want)
+	}
+}
+
+func testLateEnvironment(t *testing.T, s *suite) {
+	const name = "argosytest-late.service"
+	s.write(name, says+"RemainAfterExit=yes\n")
+	s.run(systemd.Start, name, "done")
+	s.environment(name, "WORD=first")
+	if err := s.node.Manager.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if u := s.observe(name); u.Stale {
+		t.Errorf("after the reload: %+v", u)
+	}
+	s.run(systemd.Restart, name, "done")
+	s.environment(name)
+	if err := s.node.Manager.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.run(systemd.Restart, name, "done")
+	if got, err := s.node.Manager.Environment(t.Context(), name); err != nil || len(got) > 0 {
+		t.Errorf("variables that were taken away: %q, %v", got, err)
+	}
+	if got, want := s.said(name), []string{".", "first.", "."}; !slices.Equal(got, want) {
+		t.Errorf("the unit was told %q, want %q", got, want)
 	}
 }
 

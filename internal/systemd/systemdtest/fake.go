@@ -28,26 +28,33 @@ type Fake struct {
 	// them before anything else is called.
 	Lag, JournalLag time.Duration
 
-	mu      sync.Mutex
-	files   map[cluster.UnitName]file
-	units   map[cluster.UnitName]*unit // what systemd has loaded
-	host    map[cluster.UnitName]string
-	aliases map[cluster.UnitName]cluster.UnitName
-	lines   map[cluster.UnitName][]string
-	faults  []*fault
-	calls   map[string]int
-	changed map[cluster.UnitName]bool
-	all     bool
-	changes chan []cluster.UnitName
-	nextPID int
-	enabled bool // something of the host, since the last reload
-	boot    int  // a power cut makes late timers of the boot before harmless
-	news    chan struct{}
+	mu           sync.Mutex
+	files        map[cluster.UnitName]file
+	environments map[cluster.UnitName]environment
+	units        map[cluster.UnitName]*unit // what systemd has loaded
+	host         map[cluster.UnitName]string
+	aliases      map[cluster.UnitName]cluster.UnitName
+	lines        map[cluster.UnitName][]string
+	faults       []*fault
+	calls        map[string]int
+	changed      map[cluster.UnitName]bool
+	all          bool
+	changes      chan []cluster.UnitName
+	nextPID      int
+	enabled      bool // something of the host, since the last reload
+	boot         int  // a power cut makes late timers of the boot before harmless
+	news         chan struct{}
 }
 
 type file struct {
 	text    string
 	version int
+}
+
+// environment is the variables that a unit was given; version is when it was first.
+type environment struct {
+	variables []string
+	version   int
 }
 
 type fault struct {
@@ -65,7 +72,7 @@ var (
 // NewFake makes a systemd without units.
 func NewFake() *Fake {
 	return &Fake{
-		files: map[cluster.UnitName]file{}, units: map[cluster.UnitName]*unit{},
+		files: map[cluster.UnitName]file{}, environments: map[cluster.UnitName]environment{}, units: map[cluster.UnitName]*unit{},
 		host: map[cluster.UnitName]string{}, aliases: map[cluster.UnitName]cluster.UnitName{}, lines: map[cluster.UnitName][]string{},
 		calls: map[string]int{}, changed: map[cluster.UnitName]bool{},
 		changes: make(chan []cluster.UnitName, 1), nextPID: 100, news: make(chan struct{}),
@@ -137,6 +144,7 @@ func (f *Fake) Crash() {
 	}
 	f.enabled = false
 	clear(f.files)
+	clear(f.environments)
 	clear(f.units)
 	clear(f.changed)
 	for _, name := range slices.Sorted(maps.Keys(f.host)) {
@@ -239,7 +247,7 @@ func (f *Fake) observe(name cluster.UnitName) systemd.Unit {
 		seen.AutoRestarts, seen.RestartDelay, seen.StartLimit = u.restarts, u.span("RestartSec", restartDelay), u.startLimit()
 	}
 	seen.Since, seen.Invocation = u.since, u.invocation
-	seen.Stale = u.ours && (!has || own.version != u.version || f.enabled)
+	seen.Stale = u.ours && (!has || own.version != u.version || f.environments[name].version != u.environment || f.enabled)
 	return seen
 }
 
@@ -262,6 +270,34 @@ func (f *Fake) Write(ctx context.Context, name cluster.UnitName, text string) er
 	return nil
 }
 
+// SetEnvironment implements systemd.Manager.
+func (f *Fake) SetEnvironment(ctx context.Context, name cluster.UnitName, variables []string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter(ctx, "environment", name); err != nil {
+		return err
+	}
+	if len(variables) == 0 {
+		delete(f.environments, name)
+		return nil
+	}
+	known := f.environments[name]
+	if known.version == 0 {
+		f.nextPID++
+		known.version = f.nextPID
+	}
+	known.variables = slices.Clone(variables)
+	f.environments[name] = known
+	return nil
+}
+
+// Environment implements systemd.Manager.
+func (f *Fake) Environment(ctx context.Context, name cluster.UnitName) ([]string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.environments[name].variables), ctx.Err()
+}
+
 // Remove implements systemd.Manager.
 func (f *Fake) Remove(ctx context.Context, name cluster.UnitName) error {
 	f.mu.Lock()
@@ -270,6 +306,7 @@ func (f *Fake) Remove(ctx context.Context, name cluster.UnitName) error {
 		return err
 	}
 	delete(f.files, name)
+	delete(f.environments, name)
 	f.collect(name)
 	f.change(name)
 	return nil
@@ -289,6 +326,7 @@ func (f *Fake) Reload(ctx context.Context) error {
 		case !u.ours:
 		case has:
 			u.read(own.text, own.version)
+			u.environment = f.environments[name].version
 		case u.pid == 0:
 			delete(f.units, name)
 		default:

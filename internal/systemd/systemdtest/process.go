@@ -3,6 +3,7 @@ package systemdtest
 import (
 	"cmp"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -17,11 +18,12 @@ const restartDelay = 100 * time.Millisecond
 
 // unit is one unit that the fake systemd has loaded.
 type unit struct {
-	name      cluster.UnitName
-	ours      bool
-	version   int // of the file that was read
-	settings  map[string]string
-	loadState string
+	name        cluster.UnitName
+	ours        bool
+	version     int // of the file that was read
+	environment int // of the drop-in that was read, which says where variables are
+	settings    map[string]string
+	loadState   string
 
 	active, sub string
 	result      string
@@ -120,6 +122,7 @@ func (f *Fake) load(name cluster.UnitName) *unit {
 		f.units[name] = newUnit(name, text, 0, false)
 	} else if own, ok := f.files[name]; ok {
 		f.units[name] = newUnit(name, own.text, own.version, true)
+		f.units[name].environment = f.environments[name].version
 	}
 	return f.units[name]
 }
@@ -270,7 +273,7 @@ func (f *Fake) await(u *unit, lasts time.Duration, then func()) {
 func (f *Fake) main(u *unit) {
 	f.nextPID++
 	u.pid = f.nextPID
-	lasts, status, prints := command(u.settings["ExecStart"])
+	lasts, status, prints := command(f.expanded(u, u.settings["ExecStart"]))
 	f.print(u.name, "Started "+string(u.name))
 	f.printLines(u.name, prints)
 	switch u.settings["Type"] {
@@ -290,6 +293,18 @@ func (f *Fake) main(u *unit) {
 			f.later(u, lasts, func() { f.exit(u, status) })
 		}
 	}
+}
+
+// expanded puts the variables of a unit into a command line.
+func (f *Fake) expanded(u *unit, line string) string {
+	return os.Expand(line, func(key string) string {
+		for _, v := range f.environments[u.name].variables {
+			if value, is := strings.CutPrefix(v, key+"="); is && u.environment != 0 {
+				return value
+			}
+		}
+		return ""
+	})
 }
 
 // exit ends the main process by itself.
