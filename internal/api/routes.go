@@ -92,6 +92,7 @@ func (s *Server) unitRoutes(r *router) {
 	operation(r, route{"POST", wire.PathDesired, operators, "Set the desired state of units"}, s.setDesired)
 	operation(r, route{"POST", wire.PathRestart, operators, "Restart units"}, s.restartUnits)
 	operation(r, route{"POST", wire.PathScale, operators, "Make the instances of a template so many"}, s.scaleUnits)
+	operation(r, route{"PATCH", wire.PathParameters, operators, "Change the parameters of a service that a unit publishes"}, s.patchParameters)
 	operation(r, route{"POST", wire.PathDestroy, operators, "Destroy units"}, s.destroyUnits)
 	r.stream(route{"GET", wire.PathJournal, operators, "Read a unit's journal, wherever it is"},
 		linesOf[wire.LogLine](linesParam(), followParam(), outputParam(), param("node", huma.TypeString, "the ID of the node whose journal is meant")), s.unitJournal)

@@ -172,7 +172,7 @@ func submission(unit wire.SubmitUnit, old cluster.Unit, exists, replace bool) ch
 	switch {
 	case old.Hash == hash:
 	case replace:
-		u.Text, u.Hash = unit.Text, hash
+		u.Text, u.Hash, u.Parameters = unit.Text, hash, nil // what the new text says counts
 		done = doneReplaced
 	default:
 		warning = fmt.Sprintf("the stored text of %s differs from the one given and was kept; --replace replaces it", unit.Name)

@@ -172,7 +172,7 @@ func TestADiffSaysWhatChangedAndWhatIsGone(t *testing.T) {
 	before := []cluster.Unit{unit("a.service", 0), unit("b.service", 0), unit("d.service", 0)}
 	after := []cluster.Unit{unit("a.service", 0), unit("b.service", 1), unit("c.service", 0)}
 	name := func(u *cluster.Unit) cluster.UnitName { return u.Name }
-	changed, gone := diff(before, after, name, func(a, b *cluster.Unit) bool { return *a == *b })
+	changed, gone := diff(before, after, name, func(a, b *cluster.Unit) bool { return a.Equal(*b) })
 	if len(changed) != 2 || changed[0].Name != "b.service" || changed[1].Name != "c.service" || len(gone) != 1 || gone[0] != "d.service" {
 		t.Errorf("changed %v, gone %v", changed, gone)
 	}

@@ -9,6 +9,7 @@ package catalog
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"argosy/internal/cluster"
@@ -84,7 +85,8 @@ func (d *derivation) endpoints(to []cluster.Endpoint, s *cluster.Status) []clust
 	if !found || !n.known || d.state.Units[at].UID != s.UID || !sameBoot(s.BootID, n.record.Session.BootID) {
 		return to
 	}
-	reason := d.unwanted(&d.state.Units[at], s.Node)
+	unit := &d.state.Units[at]
+	reason := d.unwanted(unit, s.Node)
 	if n.lost != "" {
 		reason = n.lost
 	}
@@ -92,11 +94,26 @@ func (d *derivation) endpoints(to []cluster.Endpoint, s *cluster.Status) []clust
 		if reason != "" {
 			offer.Healthy, offer.Reason = false, reason
 		}
+		offer.Parameters = Parameters(offer.Parameters, unit.Parameters[offer.Service])
 		to = append(to, cluster.Endpoint{
 			Offer: offer, Unit: s.Unit, Node: s.Node, NodeName: n.record.Node.Name, Address: n.record.Report.Address,
 		})
 	}
 	return to
+}
+
+// Parameters returns those of a file with those that were given since laid over them.
+func Parameters(file, since map[string]string) map[string]string {
+	if len(since) == 0 {
+		return file
+	}
+	all := maps.Clone(since)
+	for key, value := range file {
+		if _, given := since[key]; !given {
+			all[key] = value
+		}
+	}
+	return all
 }
 
 // sameBoot reports whether what was seen in one boot may still be so in another; not

@@ -98,6 +98,11 @@ func TestOf(t *testing.T) {
 		{"a node that is lost", func(*cluster.State) {}, map[cluster.NodeID]cluster.Health{"b": cluster.Lost}, []string{there + " not: node-b is lost"}},
 		{"a node that is dead", func(*cluster.State) {}, map[cluster.NodeID]cluster.Health{"b": cluster.Dead}, []string{there + " not: node-b is dead"}},
 		{"another node that is lost", func(*cluster.State) {}, map[cluster.NodeID]cluster.Health{"a": cluster.Lost}, []string{there}},
+		{
+			"parameters that were given since", func(s *cluster.State) {
+				s.Units[0].Parameters = map[string]map[string]string{"web": {"v": "3", "weight": "5"}, "db": {"v": "4"}}
+			}, nil, []string{"web 10.0.0.2:80/tcp web.service on node-b map[v:3 weight:5]"},
+		},
 		{"a unit that is to stop", func(s *cluster.State) { s.Units[0].Desired = cluster.Loaded }, nil, []string{there + " not: the unit is not to be launched"}},
 		{
 			"a unit that was placed elsewhere", func(s *cluster.State) { s.Placements[0].Nodes = []cluster.NodeID{"a"} }, nil,
@@ -142,7 +147,7 @@ func TestOf(t *testing.T) {
 			if diff := cmp.Diff(tt.want, text(catalog.Of(state, health))); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
-			if !world().Statuses[0].Offers[0].Healthy {
+			if !world().Statuses[0].Offers[0].Healthy || world().Statuses[0].Offers[0].Parameters["v"] != "2" {
 				t.Error("the snapshot was changed")
 			}
 		})

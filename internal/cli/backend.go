@@ -27,6 +27,7 @@ type Units interface {
 	Submit(ctx context.Context, request wire.SubmitRequest) (wire.SubmitAnswer, error)
 	SetDesired(ctx context.Context, request wire.DesiredRequest) (wire.DesiredAnswer, error)
 	Scale(ctx context.Context, request wire.ScaleRequest) (wire.DesiredAnswer, error)
+	PatchParameters(ctx context.Context, name cluster.UnitName, patch wire.ParametersPatch) (wire.DesiredAnswer, error)
 	Destroy(ctx context.Context, names []cluster.UnitName) (wire.DesiredAnswer, error)
 	Restart(ctx context.Context, names []cluster.UnitName) (wire.DesiredAnswer, error)
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/netip"
@@ -93,6 +94,14 @@ func (f *fake) Scale(_ context.Context, req wire.ScaleRequest) (wire.DesiredAnsw
 		return wire.DesiredAnswer{}, err
 	}
 	return f.scaled, nil
+}
+
+func (f *fake) PatchParameters(_ context.Context, name cluster.UnitName, patch wire.ParametersPatch) (wire.DesiredAnswer, error) {
+	text, _ := json.Marshal(patch)
+	if err := f.ask("parameters %s %s", name, text); err != nil {
+		return wire.DesiredAnswer{}, err
+	}
+	return wire.DesiredAnswer{Units: f.outcomes([]cluster.UnitName{name}, "changed")}, nil
 }
 
 func (f *fake) outcomes(names []cluster.UnitName, done string) []wire.Outcome {

@@ -95,7 +95,7 @@ func verbs(a *app) []verbGroup {
 	return []verbGroup{
 		{groupUnits, []*cobra.Command{
 			newSubmit(a), newStart(a), newScale(a), newStop(a), newRestart(a), newLoad(a), newUnload(a), newDestroy(a),
-			newCat(a), newExplain(a), newJournal(a), newListUnits(a), newListUnitFiles(a), newVerify(a),
+			newCat(a), newExplain(a), newJournal(a), newParameters(a), newListUnits(a), newListUnitFiles(a), newVerify(a),
 		}},
 		{groupCluster, []*cobra.Command{newStatus(a), newServices(a), newEvents(a), newListMachines(a), newSSH(a), newNode(a), newToken(a)}},
 		{groupMachine, []*cobra.Command{newInit(a), newJoin(a), newLeave(a), newReset(a)}},

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -42,8 +43,17 @@ type Unit struct {
 	// Restarts counts the restarts that users asked for. A node that has
 	// started a unit with a smaller number starts it anew.
 	Restarts int64 `json:"restarts,omitempty"`
+	// Parameters are those that were given to its services, by their names, since it has
+	// this text: they count before those of the file.
+	Parameters map[string]map[string]string `json:"parameters,omitempty"`
 	// Revision is the store's, filled in when the record is read.
 	Revision Revision `json:"revision,omitempty"`
+}
+
+// Equal reports whether both say the same.
+func (u Unit) Equal(v Unit) bool {
+	return u.Name == v.Name && u.UID == v.UID && u.Text == v.Text && u.Hash == v.Hash && u.Desired == v.Desired && u.Created.Equal(v.Created) &&
+		u.Restarts == v.Restarts && u.Revision == v.Revision && maps.EqualFunc(u.Parameters, v.Parameters, maps.Equal)
 }
 
 // HashText returns the hash of a unit's text.

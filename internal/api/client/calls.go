@@ -143,6 +143,11 @@ func (c *Client) Scale(ctx context.Context, req wire.ScaleRequest) (answer wire.
 	return answer, c.call(ctx, request{method: http.MethodPost, path: wire.PathScale, body: req}, &answer)
 }
 
+// PatchParameters changes the parameters of a service that a unit publishes.
+func (c *Client) PatchParameters(ctx context.Context, name cluster.UnitName, patch wire.ParametersPatch) (answer wire.DesiredAnswer, err error) {
+	return answer, c.call(ctx, request{method: http.MethodPatch, path: fill(wire.PathParameters, string(name)), body: patch}, &answer)
+}
+
 // Destroy removes units.
 func (c *Client) Destroy(ctx context.Context, names []cluster.UnitName) (answer wire.DesiredAnswer, err error) {
 	return answer, c.call(ctx, request{method: http.MethodPost, path: wire.PathDestroy, body: wire.NamesRequest{Names: names}}, &answer)

@@ -22,36 +22,37 @@ const (
 
 // Paths of the API. {id} is a node ID, {name} a unit name.
 const (
-	PathOpenAPI  = "/v1/openapi.json"
-	PathStatus   = "/v1/status"                    // GET Status
-	PathInit     = "/v1/init"                      // POST InitRequest -> Identity; unix socket of an unformed node only
-	PathJoin     = "/v1/join"                      // POST JoinRequest -> Identity; the same, on the joining node
-	PathLeave    = "/v1/leave"                     // POST -> leave the cluster; unix socket only
-	PathReset    = "/v1/reset"                     // POST -> forget the cluster without asking it; unix socket only
-	PathAdmit    = "/v1/admit"                     // POST AdmitRequest -> AdmitAnswer; TCP, without a client certificate
-	PathTokens   = "/v1/tokens"                    // GET []cluster.Token, POST TokenRequest -> TokenAnswer
-	PathToken    = "/v1/tokens/{id}"               // DELETE
-	PathNodes    = "/v1/nodes"                     // GET List[NodeView]
-	PathNode     = "/v1/nodes/{id}"                // GET NodeView, PATCH NodePatch, DELETE (remove for good)
-	PathUnits    = "/v1/units"                     // GET List[UnitView], POST SubmitRequest -> SubmitAnswer
-	PathUnit     = "/v1/units/{name}"              // GET UnitView (with text)
-	PathDesired  = "/v1/units:desired"             // POST DesiredRequest -> DesiredAnswer (many units at once)
-	PathDestroy  = "/v1/units:destroy"             // POST NamesRequest -> DesiredAnswer
-	PathRestart  = "/v1/units:restart"             // POST NamesRequest -> DesiredAnswer
-	PathExplain  = "/v1/units/{name}/explain"      // GET place.Explanation
-	PathScale    = "/v1/units:scale"               // POST ScaleRequest -> DesiredAnswer
-	PathJournal  = "/v1/units/{name}/journal"      // GET stream of LogLine; ?lines= &follow= &node= &output=
-	PathWatch    = "/v1/watch"                     // GET stream of Change
-	PathServices = "/v1/services"                  // GET stream of Services; ?after= &follow= &fresh=
-	PathEvents   = "/v1/events"                    // GET stream of EventMessage; ?since= &after= &follow= &unit= &node= &name=
-	PathRenew    = "/v1/nodes/{id}/session"        // POST cluster.Session -> cluster.Session
-	PathReport   = "/v1/nodes/{id}/report"         // PUT cluster.Report
-	PathStatuses = "/v1/nodes/{id}/statuses"       // POST StatusUpdate
-	PathSlice    = "/v1/nodes/{id}/slice"          // GET stream of SliceUpdate; ?after=
-	PathCert     = "/v1/nodes/{id}/certificate"    // POST CertRequest -> CertAnswer (renewal)
-	PathServer   = "/v1/nodes/{id}/server"         // POST -> ServerSecrets; only for a node with a Member record
-	PathNodeLog  = "/v1/nodes/{id}/journal/{name}" // GET stream of LogLine from that node's own journal
-	PathMetrics  = "/metrics"                      // GET, as Prometheus reads it; servers only
+	PathOpenAPI    = "/v1/openapi.json"
+	PathStatus     = "/v1/status"                    // GET Status
+	PathInit       = "/v1/init"                      // POST InitRequest -> Identity; unix socket of an unformed node only
+	PathJoin       = "/v1/join"                      // POST JoinRequest -> Identity; the same, on the joining node
+	PathLeave      = "/v1/leave"                     // POST -> leave the cluster; unix socket only
+	PathReset      = "/v1/reset"                     // POST -> forget the cluster without asking it; unix socket only
+	PathAdmit      = "/v1/admit"                     // POST AdmitRequest -> AdmitAnswer; TCP, without a client certificate
+	PathTokens     = "/v1/tokens"                    // GET []cluster.Token, POST TokenRequest -> TokenAnswer
+	PathToken      = "/v1/tokens/{id}"               // DELETE
+	PathNodes      = "/v1/nodes"                     // GET List[NodeView]
+	PathNode       = "/v1/nodes/{id}"                // GET NodeView, PATCH NodePatch, DELETE (remove for good)
+	PathUnits      = "/v1/units"                     // GET List[UnitView], POST SubmitRequest -> SubmitAnswer
+	PathUnit       = "/v1/units/{name}"              // GET UnitView (with text)
+	PathDesired    = "/v1/units:desired"             // POST DesiredRequest -> DesiredAnswer (many units at once)
+	PathDestroy    = "/v1/units:destroy"             // POST NamesRequest -> DesiredAnswer
+	PathRestart    = "/v1/units:restart"             // POST NamesRequest -> DesiredAnswer
+	PathExplain    = "/v1/units/{name}/explain"      // GET place.Explanation
+	PathScale      = "/v1/units:scale"               // POST ScaleRequest -> DesiredAnswer
+	PathParameters = "/v1/units/{name}/parameters"   // PATCH ParametersPatch -> DesiredAnswer
+	PathJournal    = "/v1/units/{name}/journal"      // GET stream of LogLine; ?lines= &follow= &node= &output=
+	PathWatch      = "/v1/watch"                     // GET stream of Change
+	PathServices   = "/v1/services"                  // GET stream of Services; ?after= &follow= &fresh=
+	PathEvents     = "/v1/events"                    // GET stream of EventMessage; ?since= &after= &follow= &unit= &node= &name=
+	PathRenew      = "/v1/nodes/{id}/session"        // POST cluster.Session -> cluster.Session
+	PathReport     = "/v1/nodes/{id}/report"         // PUT cluster.Report
+	PathStatuses   = "/v1/nodes/{id}/statuses"       // POST StatusUpdate
+	PathSlice      = "/v1/nodes/{id}/slice"          // GET stream of SliceUpdate; ?after=
+	PathCert       = "/v1/nodes/{id}/certificate"    // POST CertRequest -> CertAnswer (renewal)
+	PathServer     = "/v1/nodes/{id}/server"         // POST -> ServerSecrets; only for a node with a Member record
+	PathNodeLog    = "/v1/nodes/{id}/journal/{name}" // GET stream of LogLine from that node's own journal
+	PathMetrics    = "/metrics"                      // GET, as Prometheus reads it; servers only
 )
 
 // Problem is an error answer (RFC 9457), content type application/problem+json.
@@ -270,6 +271,14 @@ type DesiredRequest struct {
 type ScaleRequest struct {
 	Template cluster.UnitName `json:"template"`
 	Replicas int              `json:"replicas"`
+}
+
+// ParametersPatch changes what is to be known of a service that a unit publishes, until
+// the unit is given another text.
+type ParametersPatch struct {
+	Service string `json:"service,omitempty"` // "" if the unit publishes only one
+	// Parameters are the values to be set; null gives a parameter back to the unit's file.
+	Parameters map[string]*string `json:"parameters"`
 }
 
 // DesiredAnswer tells what became of each, in the order of the request.
