@@ -191,8 +191,8 @@ func (c *converger) free(unit cluster.UnitName) func(port uint16) bool {
 			taken[port] = taken[port] || name != unit
 		}
 	}
-	for _, text := range c.texts {
-		for _, o := range text.Offers {
+	for name, want := range c.want {
+		for _, o := range c.published(name, want.Hash).Offers {
 			taken[o.Port] = true
 		}
 	}
