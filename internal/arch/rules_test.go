@@ -14,7 +14,7 @@ var floors = []struct {
 	{"invariants", []string{"audit"}}, // asks the pure cores what a conflict or an offer is, so that it is said once
 	{"drivers", []string{
 		"store/memstore", "store/etcdstore", "store/storetest", "systemd/bus", "systemd/systemdtest",
-		"etcd", "pki", "hostnet", "mirror", "specs", "events/ring", "terminal", "metrics", "health/probe",
+		"etcd", "pki", "hostnet", "mirror", "specs", "events/ring", "terminal", "metrics", "health/probe", "render/target",
 	}},
 	{"client", []string{"api/client", "api/fleetv1"}},
 	{"services", []string{"engine", "agent", "permit", "api", "events/recorder"}},
