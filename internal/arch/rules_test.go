@@ -11,6 +11,7 @@ var floors = []struct {
 	{"ground", []string{"unitfile", "loop", "api/wire"}},
 	{"ports", []string{"store", "systemd", "channel"}},
 	{"pure", []string{"place", "quorum", "converge", "events", "catalog"}},
+	{"names", []string{"zone"}},       // what the catalog is in DNS
 	{"invariants", []string{"audit"}}, // asks the pure cores what a conflict or an offer is, so that it is said once
 	{"drivers", []string{
 		"store/memstore", "store/etcdstore", "store/storetest", "systemd/bus", "systemd/systemdtest",
@@ -27,7 +28,7 @@ var floors = []struct {
 // purePackages decide and do nothing else: the same input gives the same
 // output, so that every schedule is a row of a table and a plan can be shown
 // before it runs.
-var purePackages = []string{"cluster", "unitfile", "place", "quorum", "converge", "audit", "events", "catalog", "api/wire", "cli/table", "cli/waiter"}
+var purePackages = []string{"cluster", "unitfile", "place", "quorum", "converge", "audit", "events", "catalog", "zone", "api/wire", "cli/table", "cli/waiter"}
 
 // pureBans are the imports and calls that a pure package does without.
 var pureBans = map[string]string{
