@@ -90,6 +90,9 @@ func (z *Zone) Addresses(to []netip.Addr, name []byte, t Type, seed uint64) (add
 // Serial is the SOA's: it grows with the revision of the store.
 func (z *Zone) Serial() uint32 { return z.serial }
 
+// Services is how many services the zone knows.
+func (z *Zone) Services() int { return len(z.services) }
+
 func (g *group) addresses(to []netip.Addr, t Type, seed uint64) []netip.Addr {
 	from := &g.v4
 	if t == AAAA {
