@@ -157,6 +157,9 @@ func setForward(cfg *Config, value string) error {
 	}
 	domain := ""
 	if _, err := parseServer(words[0]); err != nil {
+		if isNumber(words[0]) {
+			return err
+		}
 		domain = strings.ToLower(strings.Trim(words[0], "."))
 		if !isForwardDomain(domain) || len(words) == 1 {
 			return fmt.Errorf("%.80q is neither an address nor a domain with addresses after it", value)

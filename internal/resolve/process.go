@@ -48,7 +48,7 @@ type Deps struct {
 	// Address gives this host the address that only it has, and RemoveAddress takes it.
 	Address, RemoveAddress func() error
 	Log                    *slog.Logger
-	Ready                  func() // names are answered, or it is known why not
+	Ready                  func() // names are answered and the host asks, or it is known why not
 }
 
 // State is what a process says of itself, for the node's daemon.
@@ -76,6 +76,7 @@ type process struct {
 	follower  *follower
 	listeners []*listener
 	written   string // of the state
+	ready     func()
 
 	mu     sync.Mutex
 	hooks  []string // what is wrong with the host
@@ -85,7 +86,11 @@ type process struct {
 
 // Run answers until ctx ends, and then takes back what it changed on the host.
 func Run(ctx context.Context, cfg Config, deps Deps) error {
-	p := newProcess(cfg, deps)
+	return newProcess(cfg, deps).run(ctx)
+}
+
+func (p *process) run(ctx context.Context) error {
+	deps := p.deps
 	if err := p.follower.restore(); err != nil {
 		deps.Log.Warn("what was known of names is lost", "err", err)
 	}
@@ -97,10 +102,9 @@ func Run(ctx context.Context, cfg Config, deps Deps) error {
 	for _, l := range p.listeners {
 		opening.Add(1)
 		l.opened = sync.OnceFunc(opening.Done)
-		step := l.step
 		group.Go(func() error {
 			return loop.New("names at "+l.address.String(), deps.Log, func(ctx context.Context) (time.Duration, error) {
-				again, err := step(ctx)
+				again, err := l.step(ctx)
 				l.opened() // or it is known why not
 				return again, err
 			}).Run(running)
@@ -111,7 +115,6 @@ func Run(ctx context.Context, cfg Config, deps Deps) error {
 	group.Go(func() error {
 		// Not before somebody answers there.
 		opening.Wait()
-		deps.Ready()
 		return loop.New("host", deps.Log, p.tend).Run(running)
 	})
 	err := group.Wait()
@@ -119,7 +122,7 @@ func Run(ctx context.Context, cfg Config, deps Deps) error {
 }
 
 func newProcess(cfg Config, deps Deps) *process {
-	p := &process{cfg: cfg, deps: deps}
+	p := &process{cfg: cfg, deps: deps, ready: sync.OnceFunc(deps.Ready)}
 	if !cfg.Refuse {
 		p.forward = NewForwarder()
 		p.forward.SetUpstreams(cfg.Upstreams)
@@ -153,6 +156,7 @@ func (p *process) tend(ctx context.Context) (time.Duration, error) {
 		err = errors.Join(err, p.deps.Host.Hook(ctx, *p.cfg.Hook))
 	}
 	p.complain(err)
+	p.ready()
 	if p.forward != nil {
 		p.learn(ctx)
 	}
