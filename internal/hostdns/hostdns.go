@@ -63,11 +63,13 @@ func (h Host) path(name string) string { return filepath.Join(h.Root, name) }
 // Each part that cannot be done is an error, and the other parts are done.
 func (h Host) Hook(ctx context.Context, w Wanted) error {
 	running, err := h.resolved(ctx)
+	if running && h.keptByResolved() {
+		err = errors.Join(err, h.unhookFile()) // resolved may have begun to run since
+	} else {
+		err = errors.Join(err, h.hookFile(w))
+	}
 	if running {
 		err = errors.Join(err, h.hookResolved(ctx, w))
-	}
-	if !running || !h.keptByResolved() {
-		err = errors.Join(err, h.hookFile(w))
 	}
 	return errors.Join(err, h.hookPodman(w))
 }
@@ -86,14 +88,18 @@ func (h Host) resolved(ctx context.Context) (bool, error) {
 	return len(units) == 1 && units[0].Active == "active", err
 }
 
-// keptByResolved reports whether /etc/resolv.conf is resolved's: a link to what it writes,
-// or a file that names its own address.
+// keptByResolved reports whether the host's own /etc/resolv.conf is resolved's: a link to
+// what it writes, or a file that names its own address.
 func (h Host) keptByResolved() bool {
-	if target, err := os.Readlink(h.path(resolvConf)); err == nil {
+	own := h.path(resolvConf)
+	if text, err := os.ReadFile(own); err == nil && isOurs(text) {
+		own = h.path(asideConf)
+	}
+	if target, err := os.Readlink(own); err == nil {
 		return strings.Contains(target, "systemd/resolve/")
 	}
-	text, err := os.ReadFile(h.path(resolvConf))
-	return err == nil && !isOurs(text) && slices.ContainsFunc(parse(string(text)).servers, isStub)
+	text, err := os.ReadFile(own)
+	return err == nil && slices.ContainsFunc(parse(string(text)).servers, isStub)
 }
 
 // isStub reports whether an address is the one that resolved itself answers at.

@@ -218,6 +218,21 @@ func TestAFileThatIsReplacedMeanwhile(t *testing.T) {
 	}
 }
 
+// Resolved may begin to run at any time, and then has its file back.
+func TestResolvedThatBeginsToRun(t *testing.T) {
+	const link = "-> ../run/systemd/resolve/stub-resolv.conf"
+	h, m := host(t, map[string]string{"etc/resolv.conf": link})
+	hook(t, h)
+	if text := content(t, h)["etc/resolv.conf"]; !strings.Contains(text, "nameserver 169.254.53.53") {
+		t.Errorf("while it does not run: %s", text)
+	}
+	m.active = "active"
+	hook(t, h)
+	if all := content(t, h); all["etc/resolv.conf"] != link || len(all) != 2 || m.restarts != 1 {
+		t.Errorf("when it runs: %v", all)
+	}
+}
+
 // A process that was killed between two steps has lost nothing.
 func TestAHalfDoneHook(t *testing.T) {
 	h, _ := host(t, map[string]string{"etc/resolv.conf.before-argosy": "nameserver 192.0.2.1\n"})
