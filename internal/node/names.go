@@ -36,11 +36,12 @@ type ResolveConfig struct {
 	Domain  string
 	Forward resolve.Upstreams // nil: the servers that the machine asks
 	Refuse  bool
+	Network bool // who reaches the node's address may ask there
 	Host    bool // the machine itself is to ask
 }
 
 func (c ResolveConfig) equal(d ResolveConfig) bool {
-	return c.Domain == d.Domain && c.Refuse == d.Refuse && c.Host == d.Host && maps.EqualFunc(c.Forward, d.Forward, slices.Equal)
+	return c.Domain == d.Domain && c.Refuse == d.Refuse && c.Network == d.Network && c.Host == d.Host && maps.EqualFunc(c.Forward, d.Forward, slices.Equal)
 }
 
 // NamesConfig is what the process that answers names is told, on a node of this
@@ -55,8 +56,11 @@ func NamesConfig(cfg Config) (resolve.Config, error) {
 	}
 	out := resolve.Config{
 		Domain: cfg.Resolve.Domain, Refuse: cfg.Resolve.Refuse, Upstreams: cfg.Resolve.Forward,
-		Listen: []netip.AddrPort{netip.AddrPortFrom(resolve.OwnAddress(), resolve.Port), netip.AddrPortFrom(own, resolve.Port)},
-		Copy:   resolve.CopyPath(cfg.Dir), State: resolve.StatePath(runFolder),
+		Listen: []netip.AddrPort{netip.AddrPortFrom(resolve.OwnAddress(), resolve.Port)}, Own: own,
+		Copy: resolve.CopyPath(cfg.Dir), State: resolve.StatePath(runFolder),
+	}
+	if cfg.Resolve.Network {
+		out.Listen = append(out.Listen, netip.AddrPortFrom(own, resolve.Port))
 	}
 	if cfg.Resolve.Host {
 		out.Hook = &hostdns.Wanted{Server: resolve.OwnAddress(), Domain: cfg.Resolve.Domain}

@@ -30,6 +30,7 @@ func OwnAddress() netip.Addr { return netip.AddrFrom4([4]byte{169, 254, 53, 53})
 type Config struct {
 	Domain string
 	Listen []netip.AddrPort
+	Own    netip.Addr // the node's address, whether names are answered there or not
 	// Refuse has names of others refused. Else they are asked of Upstreams; of those
 	// that the host asks, if these say nothing of all names.
 	Refuse    bool
@@ -127,7 +128,7 @@ func newProcess(cfg Config, deps Deps) *process {
 		p.forward = NewForwarder()
 		p.forward.SetUpstreams(cfg.Upstreams)
 	}
-	own := make([]netip.Addr, 0, len(cfg.Listen))
+	own := []netip.Addr{cfg.Own}
 	for _, at := range cfg.Listen {
 		own = append(own, at.Addr())
 	}
