@@ -57,7 +57,7 @@ func (a *announcer) look() error {
 		a.feed.confirm(state.Revision)
 		return nil
 	}
-	return a.feed.put(state.Revision, catalog.Of(state, func(id cluster.NodeID) cluster.Health { return now.healths[id] }))
+	return a.feed.put(state.Revision, catalog.All(state, func(id cluster.NodeID) cluster.Health { return now.healths[id] }))
 }
 
 // seen returns the revision after which there may be something new to look at.

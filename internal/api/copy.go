@@ -39,9 +39,9 @@ func feedID(self cluster.NodeID) string {
 
 // Saved is a copy as it is kept on disk.
 type Saved struct {
-	Services []cluster.Service `json:"services"`
-	Revision cluster.Revision  `json:"revision"`
-	Heard    time.Time         `json:"heard"`
+	catalog.Catalog
+	Revision cluster.Revision `json:"revision"`
+	Heard    time.Time        `json:"heard"`
 }
 
 // Saved returns what is to be kept.
@@ -49,7 +49,7 @@ func (c *Copy) Saved() Saved {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	whole := c.feed.message()
-	return Saved{whole.Services, whole.Revision, c.heard}
+	return Saved{catalog.Catalog{Services: whole.Services, Nodes: whole.Nodes}, whole.Revision, c.heard}
 }
 
 // Restore begins with what was kept. It passes for old until a server tells the same.
@@ -57,7 +57,7 @@ func (c *Copy) Restore(s Saved) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.heard = s.Heard
-	return c.feed.put(s.Revision, s.Services)
+	return c.feed.put(s.Revision, s.Catalog)
 }
 
 // Cursor is where to go on with the stream of the server that was followed last.
@@ -73,15 +73,17 @@ func (c *Copy) Take(m wire.Services, now time.Time) (changed bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.cursor, c.told = m.Cursor, true
-	changed = m.Full || len(m.Services)+len(m.Gone) > 0
+	changed = !m.Alive()
 	switch {
 	case !changed: // a sign of life; only these say how old it all is
 		c.behind = time.Duration(m.Age * float64(time.Second))
 		c.feed.confirm(m.Revision)
 	case m.Full:
-		err = c.feed.put(m.Revision, m.Services)
+		err = c.feed.put(m.Revision, catalog.Catalog{Services: m.Services, Nodes: m.Nodes})
 	default:
-		err = c.feed.put(m.Revision, catalog.Apply(c.feed.message().Services, m.Services, m.Gone))
+		whole := c.feed.message()
+		known := catalog.Catalog{Services: whole.Services, Nodes: whole.Nodes}
+		err = c.feed.put(m.Revision, known.With(catalog.Change{Services: m.Services, Gone: m.Gone, Nodes: m.Nodes, GoneNodes: m.GoneNodes}))
 	}
 	c.heard = now.Add(-c.behind)
 	return changed, err

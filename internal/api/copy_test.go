@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"argosy/internal/api/wire"
+	"argosy/internal/catalog"
 	"argosy/internal/cluster"
 	"argosy/internal/loop"
 )
@@ -151,7 +152,7 @@ func TestWhoLooksAtAFeedAndThenWaitsMissesNothing(t *testing.T) {
 		}
 	}
 	put := func(port uint16) {
-		if err := f.put(1, []cluster.Service{service("web", port)}); err != nil {
+		if err := f.put(1, catalog.Catalog{Services: []cluster.Service{service("web", port)}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -33,7 +33,7 @@ type feed struct {
 
 	mu       sync.Mutex
 	revision cluster.Revision
-	services []cluster.Service
+	known    catalog.Catalog
 	number   int64 // of the newest edition, from 1 on
 	whole    []byte
 	recent   []edition // the newest last
@@ -50,17 +50,17 @@ type edition struct {
 func newFeed(id string) *feed { return &feed{id: id, more: make(chan struct{})} }
 
 // put makes a new edition if the catalog has changed.
-func (f *feed) put(revision cluster.Revision, services []cluster.Service) error {
+func (f *feed) put(revision cluster.Revision, known catalog.Catalog) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	different, gone := catalog.Diff(f.services, services)
-	f.revision, f.services = revision, services
-	if f.number > 0 && len(different)+len(gone) == 0 {
+	different := f.known.To(known)
+	f.revision, f.known = revision, known
+	if f.number > 0 && different.Empty() {
 		return nil
 	}
 	f.number++
 	f.whole = nil
-	change, err := f.encode(wire.Services{Services: different, Gone: gone})
+	change, err := f.encode(wire.Services{Services: different.Services, Gone: different.Gone, Nodes: different.Nodes, GoneNodes: different.GoneNodes})
 	if err != nil {
 		return err
 	}
@@ -149,7 +149,7 @@ func (f *feed) alive(number int64) wire.Services {
 }
 
 func (f *feed) full() wire.Services {
-	return wire.Services{Revision: f.revision, Cursor: f.cursor(f.number), Full: true, Services: f.services}
+	return wire.Services{Revision: f.revision, Cursor: f.cursor(f.number), Full: true, Services: f.known.Services, Nodes: f.known.Nodes}
 }
 
 func (f *feed) encode(m wire.Services) ([]byte, error) {

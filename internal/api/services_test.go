@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"argosy/internal/api/wire"
+	"argosy/internal/catalog"
 	"argosy/internal/cluster"
 	"argosy/internal/store"
 )
@@ -138,6 +139,33 @@ func TestServicesOfANodeThatIsLostAreWithdrawn(t *testing.T) {
 	})
 }
 
+func TestServicesComeWithWhereNodesAre(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		s := open[wire.Services](b, localRoot(), wire.PathServices+"?follow=true")
+		first := heard(s)
+		if len(first) != 1 || !first[0].Full || len(first[0].Nodes) != 2 || first[0].Nodes[0].ID >= first[0].Nodes[1].ID {
+			t.Fatalf("the whole: %+v", first)
+		}
+		b.server.Health = func(id cluster.NodeID) cluster.Health {
+			if id == there {
+				return cluster.Lost
+			}
+			return cluster.Ready
+		}
+		b.put(store.PutSession(cluster.Session{Node: here, Seq: 2}))
+		b.pass(time.Second)
+		lost := heard(s)
+		if len(lost) != 1 || lost[0].Full || len(lost[0].Nodes) != 1 || lost[0].Nodes[0].ID != there || !lost[0].Nodes[0].Away {
+			t.Fatalf("a node that is lost: %+v", lost)
+		}
+		b.put(store.Delete(store.NodeKey(there)))
+		b.pass(time.Second)
+		if gone := heard(s); len(gone) != 1 || len(gone[0].GoneNodes) != 1 || gone[0].GoneNodes[0] != there {
+			t.Fatalf("a node that was removed: %+v", gone)
+		}
+	})
+}
+
 func TestServicesWithoutTheStore(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
 		b.put(offering("a.service", true, "web")...)
@@ -205,7 +233,7 @@ func TestAReaderOfServicesIsToldTheWholeIfThatIsLess(t *testing.T) {
 	for i := range 5 {
 		large.Endpoints = slices.Clone(large.Endpoints)
 		large.Endpoints[i].Healthy = true
-		if err := f.put(1, []cluster.Service{large}); err != nil {
+		if err := f.put(1, catalog.Catalog{Services: []cluster.Service{large}}); err != nil {
 			t.Fatal(err)
 		}
 	}

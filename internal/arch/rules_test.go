@@ -11,13 +11,14 @@ var floors = []struct {
 	{"ground", []string{"unitfile", "loop", "api/wire"}},
 	{"ports", []string{"store", "systemd", "channel"}},
 	{"pure", []string{"place", "quorum", "converge", "events", "catalog", "health", "render"}},
+	{"names", []string{"zone"}},       // what the catalog is in DNS
 	{"invariants", []string{"audit"}}, // asks the pure cores what a conflict or an offer is, so that it is said once
 	{"drivers", []string{
 		"store/memstore", "store/etcdstore", "store/storetest", "systemd/bus", "systemd/systemdtest",
-		"etcd", "pki", "hostnet", "mirror", "specs", "events/ring", "terminal", "metrics", "health/probe", "render/target",
+		"etcd", "pki", "hostnet", "hostdns", "mirror", "specs", "events/ring", "terminal", "metrics", "health/probe", "render/target",
 	}},
 	{"client", []string{"api/client", "api/fleetv1"}},
-	{"services", []string{"engine", "agent", "permit", "api", "events/recorder"}},
+	{"services", []string{"engine", "agent", "permit", "api", "events/recorder", "resolve"}},
 	{"assembly", []string{"node"}},
 	{"front", []string{"lab", "lab/labtest", "sim", "cli/contexts", "cli/table", "cli/tunnel", "cli/waiter"}},
 	{"top", []string{"cli"}},
@@ -27,7 +28,7 @@ var floors = []struct {
 // purePackages decide and do nothing else: the same input gives the same
 // output, so that every schedule is a row of a table and a plan can be shown
 // before it runs.
-var purePackages = []string{"cluster", "unitfile", "place", "quorum", "converge", "audit", "events", "catalog", "health", "render", "api/wire", "cli/table", "cli/waiter"}
+var purePackages = []string{"cluster", "unitfile", "place", "quorum", "converge", "audit", "events", "catalog", "health", "render", "zone", "api/wire", "cli/table", "cli/waiter"}
 
 // pureBans are the imports and calls that a pure package does without.
 var pureBans = map[string]string{
@@ -66,6 +67,8 @@ var doors = []door{
 		library: "golang.org/x/term", packages: []string{"cmd/argosy", "cli"}, reason: "only the command line has a terminal",
 		second: "main alone knows the true streams, and hands in what they are; cli sets the terminal to raw and back",
 	},
+	{library: "github.com/miekg/dns", packages: []string{"resolve"}, reason: "one package reads and writes messages of DNS; what is said stands in zone"},
+	{library: "golang.org/x/net/ipv", packages: []string{"resolve"}, reason: "only for many datagrams with one call"},
 	{library: "sigs.k8s.io/yaml", packages: []string{"cli"}, reason: "YAML is an output format, nothing is stored in it"},
 }
 

@@ -16,10 +16,14 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"argosy/internal/api/client"
 	"argosy/internal/cli/contexts"
 	"argosy/internal/etcd"
+	"argosy/internal/hostdns"
+	"argosy/internal/hostnet"
 	"argosy/internal/node"
 	"argosy/internal/permit"
+	"argosy/internal/resolve"
 	"argosy/internal/systemd/bus"
 )
 
@@ -135,6 +139,52 @@ func newPermit(a *app) *cobra.Command {
 			return err
 		},
 	}
+}
+
+func newResolve(a *app) *cobra.Command {
+	config := node.ConfigPath
+	cmd := &cobra.Command{
+		Use:    "resolve",
+		Short:  "Answer names on this node (systemd does)",
+		Long:   "The process that answers names of the cluster and of others (DNS). It is started by\nargosy-resolve.service, and goes on with what it knows while the daemon is away.",
+		Args:   cobra.NoArgs,
+		Hidden: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := node.LoadConfig(config)
+			if err != nil {
+				return err
+			}
+			names, err := node.NamesConfig(cfg)
+			if err != nil {
+				return err
+			}
+			log := a.serviceLog()
+			signal.Ignore(syscall.SIGHUP) // what it is told counts from its next start
+			err = a.resolve(cmd.Context(), names, client.New(client.Config{Socket: cfg.Sockets[0]}), log)
+			if errors.Is(err, context.Canceled) {
+				return nil
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&config, "config", config, "read this `file`, if it exists")
+	return cmd
+}
+
+// resolve answers names until ctx ends. The connection to systemd lasts longer: at the
+// end resolved is told.
+func (a *app) resolve(ctx context.Context, cfg resolve.Config, source *client.Client, log *slog.Logger) error {
+	manager := bus.New(bus.Config{Log: log})
+	keep, done := context.WithCancel(context.WithoutCancel(ctx))
+	var kept errgroup.Group
+	kept.Go(func() error { return manager.Keep(keep) })
+	defer func() { done(); _ = kept.Wait() }() // that it was ended is no news
+	return resolve.Run(ctx, cfg, resolve.Deps{
+		Source: source, Host: hostdns.Host{Root: "/", Manager: manager}, Log: log,
+		Address:       func() error { return hostnet.EnsureOwnAddress(resolve.OwnAddress()) },
+		RemoveAddress: func() error { return hostnet.RemoveOwnAddress(resolve.OwnAddress()) },
+		Ready:         func() { a.notifySystemd(log, daemon.SdNotifyReady) },
+	})
 }
 
 // serviceLog logs to standard error, which systemd keeps with its own time.

@@ -100,7 +100,7 @@ func verbs(a *app) []verbGroup {
 		{groupCluster, []*cobra.Command{newStatus(a), newServices(a), newEvents(a), newListMachines(a), newSSH(a), newNode(a), newToken(a)}},
 		{groupMachine, []*cobra.Command{newInit(a), newJoin(a), newLeave(a), newReset(a)}},
 		{groupTool, []*cobra.Command{newLab(a), newContext(a), newFDForward(a), newHelp(a), newCompletion(a), newVersion(a)}},
-		{groupTool, []*cobra.Command{newDaemon(a), newEtcd(a), newPermit(a)}}, // systemd runs these; the help hides them
+		{groupTool, []*cobra.Command{newDaemon(a), newEtcd(a), newPermit(a), newResolve(a)}}, // systemd runs these; the help hides them
 	}
 }
 

@@ -119,6 +119,7 @@ func onlyServices(m wire.Services, names []string) wire.Services {
 	other := func(name string) bool { return !slices.Contains(names, name) }
 	m.Services = slices.DeleteFunc(slices.Clone(m.Services), func(s cluster.Service) bool { return other(s.Name) })
 	m.Gone = slices.DeleteFunc(slices.Clone(m.Gone), other)
+	m.Nodes, m.GoneNodes = nil, nil
 	return m
 }
 
@@ -142,7 +143,7 @@ func (a *app) followServices(ctx context.Context, b Backend, names []string, eac
 		if m.Stale && !stale {
 			a.noteStale(m.Stale, m.Age)
 		}
-		cursor, stale = m.Cursor, m.Stale || stale && (m.Full || len(m.Services)+len(m.Gone) > 0) // only signs of life say so
+		cursor, stale = m.Cursor, m.Stale || stale && !m.Alive() // only signs of life say so
 		m = onlyServices(m, names)
 		before := known
 		switch {

@@ -59,3 +59,12 @@ type Service struct {
 	// Endpoints are in their order, those that are not healthy included.
 	Endpoints []Endpoint `json:"endpoints"`
 }
+
+// Whereabouts is where a node is, as every node knows it of every other.
+type Whereabouts struct {
+	ID      NodeID     `json:"id"`
+	Name    string     `json:"name"`
+	Address netip.Addr `json:"address"`
+	// Away reports whether nothing is known of what the node does now.
+	Away bool `json:"away,omitempty"`
+}

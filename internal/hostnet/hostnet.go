@@ -197,3 +197,35 @@ func configure(h *netlink.Handle, w Wire) error {
 	}
 	return h.LinkSetUp(link)
 }
+
+// loopback is the link that is the host's own.
+const loopback = "lo"
+
+// EnsureOwnAddress gives the host itself an address, which nobody else can reach.
+func EnsureOwnAddress(a netip.Addr) error {
+	link, err := netlink.LinkByName(loopback)
+	if err != nil {
+		return err
+	}
+	if err := netlink.AddrReplace(link, ownAddress(a)); err != nil {
+		return fmt.Errorf("address %s of %s: %w", a, loopback, err)
+	}
+	return nil
+}
+
+// RemoveOwnAddress takes it away again; it is no error if there is none.
+func RemoveOwnAddress(a netip.Addr) error {
+	link, err := netlink.LinkByName(loopback)
+	if err != nil {
+		return err
+	}
+	if err := netlink.AddrDel(link, ownAddress(a)); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
+		return fmt.Errorf("address %s of %s: %w", a, loopback, err)
+	}
+	return nil
+}
+
+func ownAddress(a netip.Addr) *netlink.Addr {
+	bits := a.BitLen()
+	return &netlink.Addr{IPNet: &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(bits, bits)}, Scope: int(netlink.SCOPE_HOST)}
+}

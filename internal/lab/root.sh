@@ -7,12 +7,13 @@
 set -eu -o pipefail
 export LC_ALL=C
 
-recipe=1 # grows when anything below changes what is built
+recipe=2 # grows when anything below changes what is built
 suite=trixie
 packages="systemd systemd-sysv dbus iproute2 nftables podman crun netavark aardvark-dns
-	ca-certificates curl procps bash-completion"
-# Services that have nothing to do on a lab node, or cannot do it.
-masked="systemd-modules-load.service netavark-dhcp-proxy.service netavark-dhcp-proxy.socket ldconfig.service
+	ca-certificates curl procps bash-completion bind9-dnsutils systemd-resolved"
+# Services that have nothing to do on a lab node, or cannot do it; resolved is for tests to
+# unmask.
+masked="systemd-resolved.service systemd-modules-load.service netavark-dhcp-proxy.service netavark-dhcp-proxy.socket ldconfig.service
 	systemd-journal-catalog-update.service systemd-firstboot.service systemd-update-done.service
 	getty@.service console-getty.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer
 	e2scrub_all.timer fstrim.timer"
@@ -42,6 +43,8 @@ mmdebstrap --variant=minbase --include="$list" \
 	--dpkgopt='path-exclude=/usr/share/locale/*' "$suite" "$half" 2>&1 >/dev/null </dev/null |
 	sed -un 's/^I: \(running\|downloading\|extracting\|installing\)/  \1/p; /^E: /p' >&2
 for unit in $masked; do ln -sf /dev/null "$half/etc/systemd/system/$unit"; done
+# As it is without resolved, which has made a link of it.
+rm -f "$half/etc/resolv.conf"; : >"$half/etc/resolv.conf"
 # Logs in memory, and bounded: a node's disk is for its state.
 mkdir -p "$half/etc/systemd/journald.conf.d" "$half/etc/containers"
 printf '[Journal]\nStorage=volatile\nRuntimeMaxUse=64M\nRateLimitBurst=0\n' >"$half/etc/systemd/journald.conf.d/lab.conf"

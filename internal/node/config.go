@@ -33,6 +33,8 @@ type Config struct {
 	Peers         []netip.Addr // the second way to form a cluster: all nodes, the same list everywhere
 	ClusterSecret string
 
+	Resolve ResolveConfig
+
 	Timings    cluster.Timings
 	TimingsSet bool // the file says something about them
 	NodeCert   time.Duration
@@ -56,6 +58,11 @@ func ConfigKeys() []ConfigKey {
 		{"Node", "CertificateLife", "24h", "How long certificates live that this node issues as a server. They are renewed by themselves after 50 to 80 % of it.", setCertLife},
 		{"Cluster", "Peers", "", "The addresses of all nodes that shall form a cluster together, the same list in the same order on each. The first one begins, once more than half of them answer and none is in a cluster.", setPeers},
 		{"Cluster", "ClusterSecret", "", "What the peers have in common; at least 16 characters. Whoever has it can join, and become the cluster.", setSecret},
+		{"Resolve", "Domain", "argosy.internal", "What the names of the cluster end in. It must be the same on all its nodes.", setDomain},
+		{"Resolve", "Forward", "the servers that the machine asks", "Whom to ask for names of others: addresses, with `:port` if it is not 53. With a domain before them, for the names in it only (`Forward=corp.example 10.0.0.53`). May be given several times.", setForward},
+		{"Resolve", "Refuse", "no", "`yes`: names of others are refused. Servers of single domains (`Forward=`) are not asked then either.", setYes(func(c *Config) *bool { return &c.Resolve.Refuse })},
+		{"Resolve", "Network", "yes", "`no`: names are answered on the machine itself only (at 169.254.53.53), not at the node's address. There they are answered to everybody who reaches it, in the clear, as DNS is; names of others only to addresses of private networks.", setYes(func(c *Config) *bool { return &c.Resolve.Network })},
+		{"Resolve", "Host", "yes", "`no`: the machine's own way to find names, and that of its containers, stays as it is. Names are then found by who asks 169.254.53.53.", setYes(func(c *Config) *bool { return &c.Resolve.Host })},
 		{"Timings", "Profile", "default", "`fast`, `default` or `wide`; the keys below change single values of it. Timings are fixed when a cluster is formed.", setProfile},
 		{"Timings", "Renew", "2s", "How often a node renews its session.", setTiming(func(t *cluster.Timings) *time.Duration { return &t.Renew })},
 		{"Timings", "Valid", "10s", "How long a permit to run exclusive units lasts, from the send of the renewal.", setTiming(func(t *cluster.Timings) *time.Duration { return &t.Valid })},
@@ -90,7 +97,7 @@ func LoadConfig(path string) (Config, error) {
 	}
 	cfg := Config{
 		Name: host, Sockets: []string{"/run/argosy/argosy.sock"}, Dir: "/var/lib/argosy",
-		Timings: cluster.DefaultTimings(), NodeCert: 24 * time.Hour,
+		Timings: cluster.DefaultTimings(), NodeCert: 24 * time.Hour, Resolve: ResolveConfig{Domain: defaultDomain, Network: true, Host: true},
 	}
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -28,6 +28,7 @@ import (
 //	events/              what this server saw happen, for a day; servers only
 //	slice.json           what is placed here (package agent)
 //	catalog.json         what services there are, as far as was heard; workers only
+//	names.json           the same, as the process that answers names heard it
 //	memory.json          what was started of it in this boot (package agent)
 type disk struct{ dir string }
 
@@ -117,7 +118,7 @@ func (d disk) dropServer() error {
 // identity goes first, so that a half-done removal is not taken for a node.
 func (d disk) drop() error {
 	err := errors.Join(pki.Remove(d.identity()), d.dropServer())
-	for _, name := range []string{"cluster.json", "servers.json", "member.json", "slice.json", "catalog.json", "provisional"} {
+	for _, name := range []string{"cluster.json", "servers.json", "member.json", "slice.json", "catalog.json", "names.json", "provisional"} {
 		err = errors.Join(err, os.RemoveAll(d.path(name)))
 	}
 	return err

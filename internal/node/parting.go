@@ -71,7 +71,7 @@ func (d *Daemon) part(ctx context.Context, node *agent.Agent) error {
 
 // forget stops etcd and removes everything that makes the node a node.
 func (d *Daemon) forget(ctx context.Context) error {
-	if err := d.services.stop(ctx, EtcdService); err != nil {
+	if err := errors.Join(d.services.stop(ctx, EtcdService), d.endNames(ctx)); err != nil {
 		return err
 	}
 	d.deps.Log.Info("the cluster is forgotten")

@@ -116,7 +116,6 @@ func (d *Daemon) runFormed(ctx context.Context) error {
 		OnSlice: func(slice cluster.Slice) { d.keepServers(servers, slice); cell.set(slice) },
 	})
 	d.works(node)
-	node.SetProblems(d.config().problems(c))
 
 	group, running := errgroup.WithContext(ctx)
 	// Roles before the agent: on a server, the agent's first call is answered
@@ -128,6 +127,9 @@ func (d *Daemon) runFormed(ctx context.Context) error {
 	})
 	group.Go(func() error { <-running.Done(); return server.Close() })
 	group.Go(func() error { return pki.Rotate(running, keeper, servers.WithNode(d.id), d.deps.Log) })
+	group.Go(func() error {
+		return d.watchNames(running, func(problems []string) { node.SetProblems(append(d.config().problems(c), problems...)) })
+	})
 	// The agent last: it may start units at once, from what it remembers.
 	group.Go(func() error { return node.Run(running) })
 	group.Go(func() error { return d.waitForParting(running, uplink) })

@@ -18,6 +18,8 @@ const (
 	DaemonService cluster.UnitName = "argosy.service"
 	EtcdService   cluster.UnitName = "argosy-etcd.service"
 	PermitService cluster.UnitName = "argosy-permit.service"
+	// ResolveService answers names.
+	ResolveService cluster.UnitName = "argosy-resolve.service"
 )
 
 // serviceTexts are the unit files, with the binary's path and the timings to
@@ -32,9 +34,12 @@ const (
 //
 // argosy-permit.service: systemd kills it when it falls silent, and with it
 // what is bound to it.
+//
+// argosy-resolve.service: a look-up must not wait for a restart of the daemon; it runs on
+// nodes of a cluster only, since it takes the port of names.
 const serviceTexts = `{{define "argosy.service"}}[Unit]
 Description=Argosy node daemon
-Wants=network-online.target argosy-etcd.service argosy-permit.service
+Wants=network-online.target argosy-etcd.service argosy-permit.service argosy-resolve.service
 After=network-online.target dbus.socket
 
 [Service]
@@ -80,6 +85,22 @@ WatchdogSec={{.WatchdogSeconds}}
 WatchdogSignal=SIGKILL
 OOMScoreAdjust=-1000
 LimitMEMLOCK=infinity
+{{end}}{{define "argosy-resolve.service"}}[Unit]
+Description=Argosy names (DNS)
+ConditionPathExists={{.Dir}}/cluster.json
+After=network-online.target
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+ExecStart={{.Binary}} resolve
+Restart=always
+RestartSec=500ms
+OOMScoreAdjust=-900
+LimitNOFILE=65536
+RuntimeDirectory=argosy
+RuntimeDirectoryMode=0750
+RuntimeDirectoryPreserve=yes
 {{end}}`
 
 // ServiceConfig is what the unit files of our own services depend on.
@@ -105,7 +126,7 @@ func InstallServices(cfg ServiceConfig) (changed bool, err error) {
 		ServiceConfig
 		WatchdogSeconds float64
 	}{cfg, cfg.Timings.Watchdog.Seconds()}
-	for _, name := range []cluster.UnitName{DaemonService, EtcdService, PermitService} {
+	for _, name := range []cluster.UnitName{DaemonService, EtcdService, PermitService, ResolveService} {
 		var text bytes.Buffer
 		if err := texts.ExecuteTemplate(&text, string(name), values); err != nil {
 			return changed, fmt.Errorf("text of %s: %w", name, err)

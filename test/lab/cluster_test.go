@@ -329,14 +329,14 @@ func daemonDeath(w *labtest.World) {
 // its labels again.
 func hangup(w *labtest.World) {
 	ours := func(i int) string {
-		return w.In(i, "systemctl", "show", "-p", "MainPID", "--value", "argosy.service", "argosy-etcd.service", "argosy-permit.service").Out
+		return w.In(i, "systemctl", "show", "-p", "MainPID", "--value", "argosy.service", "argosy-etcd.service", "argosy-permit.service", "argosy-resolve.service").Out
 	}
 	const conf = "/etc/argosy/argosy.conf"
 	for i := 1; i <= 3; i++ {
 		before := ours(i)
 		label := fmt.Sprintf("hup=%d", i)
 		w.In(i, "sh", "-c", "cp "+conf+" /tmp/conf && printf '[Node]\\nLabels=%s\\n' "+label+" >>"+conf)
-		for _, service := range []string{"argosy.service", "argosy-etcd.service", "argosy-permit.service"} {
+		for _, service := range []string{"argosy.service", "argosy-etcd.service", "argosy-permit.service", "argosy-resolve.service"} {
 			w.In(i, "systemctl", "kill", "-s", "HUP", service)
 		}
 		w.Wait(10*time.Second, label+" counts", func() string {

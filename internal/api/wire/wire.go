@@ -332,6 +332,15 @@ type Services struct {
 	// names of those that are not there any more.
 	Services []cluster.Service `json:"services,omitempty"`
 	Gone     []string          `json:"gone,omitempty"`
+	// Nodes are where nodes are that are new or different, by ID; GoneNodes are those
+	// of the cluster no more.
+	Nodes     []cluster.Whereabouts `json:"nodes,omitempty"`
+	GoneNodes []cluster.NodeID      `json:"goneNodes,omitempty"`
+}
+
+// Alive reports whether a message is a sign of life: it changes nothing.
+func (s Services) Alive() bool {
+	return !s.Full && len(s.Services)+len(s.Gone)+len(s.Nodes)+len(s.GoneNodes) == 0
 }
 
 // SliceUpdate is one message of a node's slice stream: the whole slice (Full),
