@@ -33,6 +33,8 @@ type Config struct {
 	Peers         []netip.Addr // the second way to form a cluster: all nodes, the same list everywhere
 	ClusterSecret string
 
+	KeySpace []netip.AddrPort // where etcd's API is served to this machine; none: nowhere
+
 	Timings    cluster.Timings
 	TimingsSet bool // the file says something about them
 	NodeCert   time.Duration
@@ -56,6 +58,7 @@ func ConfigKeys() []ConfigKey {
 		{"Node", "CertificateLife", "24h", "How long certificates live that this node issues as a server. They are renewed by themselves after 50 to 80 % of it.", setCertLife},
 		{"Cluster", "Peers", "", "The addresses of all nodes that shall form a cluster together, the same list in the same order on each. The first one begins, once more than half of them answer and none is in a cluster.", setPeers},
 		{"Cluster", "ClusterSecret", "", "What the peers have in common; at least 16 characters. Whoever has it can join, and become the cluster.", setSecret},
+		{"KeySpace", "Listen", "127.0.0.1:2379 127.0.0.1:4001", "Where the programs of this machine find etcd's API, with the key space of applications. Only addresses that no other machine reaches: whoever can connect can read and write there. `no`: nowhere.", setKeySpace},
 		{"Timings", "Profile", "default", "`fast`, `default` or `wide`; the keys below change single values of it. Timings are fixed when a cluster is formed.", setProfile},
 		{"Timings", "Renew", "2s", "How often a node renews its session.", setTiming(func(t *cluster.Timings) *time.Duration { return &t.Renew })},
 		{"Timings", "Valid", "10s", "How long a permit to run exclusive units lasts, from the send of the renewal.", setTiming(func(t *cluster.Timings) *time.Duration { return &t.Valid })},
@@ -90,7 +93,7 @@ func LoadConfig(path string) (Config, error) {
 	}
 	cfg := Config{
 		Name: host, Sockets: []string{"/run/argosy/argosy.sock"}, Dir: "/var/lib/argosy",
-		Timings: cluster.DefaultTimings(), NodeCert: 24 * time.Hour,
+		Timings: cluster.DefaultTimings(), NodeCert: 24 * time.Hour, KeySpace: defaultKeySpace(),
 	}
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -51,6 +51,7 @@ func (c Config) fixed(next Config) []string {
 		"Name": next.Name != c.Name, "Address": next.Address.IsValid() && next.Address != c.Address,
 		"Socket": !slices.Equal(next.Sockets, c.Sockets), "Directory": next.Dir != c.Dir, "CertificateLife": next.NodeCert != c.NodeCert,
 		"Peers": !slices.Equal(next.Peers, c.Peers), "ClusterSecret": next.ClusterSecret != c.ClusterSecret,
+		"Listen":    !slices.Equal(next.KeySpace, c.KeySpace),
 		"[Timings]": next.Timings != c.Timings,
 	} {
 		if differs {
