@@ -66,7 +66,7 @@ func (s *Server) etcd() (v3, v2 http.HandlerFunc) {
 		return r.PathValue("method") == "Watch" || r.PathValue("method") == "LeaseKeepAlive"
 	}
 	old := etcdv2.New(etcdv2.Deps{
-		Space: s.Keys, Members: s.Keys.Members, Version: s.Keys.Version(), Now: time.Now, Random: rand.Uint32,
+		Space: s.Keys, Members: s.keyMembers, Version: s.Keys.Version(), Now: time.Now, Random: rand.Uint32,
 		Cluster: func() cluster.ID {
 			if state := s.Mirror.State(); state != nil {
 				return state.Cluster.ID
@@ -75,6 +75,23 @@ func (s *Server) etcd() (v3, v2 http.HandlerFunc) {
 		},
 	})
 	return s.admitted(streams, s.Keys), s.admitted(etcdv2.Waits, old)
+}
+
+// keyMembers lists the servers as etcd has them.
+func (s *Server) keyMembers(ctx context.Context, health bool) ([]keyspace.Member, error) {
+	list, err := s.Keys.Members(ctx)
+	if err != nil || !health || s.Voters == nil {
+		return list, err
+	}
+	voters, _, err := s.Voters(ctx)
+	for _, v := range voters {
+		for i := range list {
+			if list[i].Name == string(v.Node) {
+				list[i].Healthy, list[i].Leader = v.Healthy, v.Leader
+			}
+		}
+	}
+	return list, err
 }
 
 // Loopback serves etcd's API to whoever is on this machine: they are the node, to the

@@ -179,9 +179,10 @@ type Space interface {
 
 // Member is a server as etcd knows it.
 type Member struct {
-	ID       uint64
-	Name     string
-	PeerURLs []string
+	ID              uint64
+	Name            string
+	PeerURLs        []string
+	Healthy, Leader bool // if that was asked for
 }
 
 // End ends leases that Argosy made and that nothing is under any more: who writes a

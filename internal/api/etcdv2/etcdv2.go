@@ -29,8 +29,9 @@ const (
 
 // Deps are what is served, and with what.
 type Deps struct {
-	Space   keyspace.Space
-	Members func(ctx context.Context) ([]keyspace.Member, error)
+	Space keyspace.Space
+	// Members lists the servers, and asks each how it is if that is wanted.
+	Members func(ctx context.Context, health bool) ([]keyspace.Member, error)
 	Cluster func() cluster.ID
 	Version string // of etcd
 	Now     func() time.Time
@@ -175,17 +176,21 @@ type member struct {
 	Name       string   `json:"name"`
 	PeerURLs   []string `json:"peerURLs"`
 	ClientURLs []string `json:"clientURLs"`
+	// What version 2 said elsewhere, of a member that nobody but us can reach.
+	Healthy bool `json:"healthy,omitempty"`
+	Leader  bool `json:"leader,omitempty"`
 }
 
 func (h handler) members(w http.ResponseWriter, r *http.Request) {
-	all, err := h.Members(r.Context())
+	health, _ := strconv.ParseBool(r.URL.Query().Get("health"))
+	all, err := h.Members(r.Context(), health)
 	if err != nil {
 		h.refuse(w, asV2(err, 0))
 		return
 	}
 	list := []member{}
 	for _, m := range all {
-		list = append(list, member{strconv.FormatUint(m.ID, 16), m.Name, m.PeerURLs, []string{"http://" + r.Host}})
+		list = append(list, member{strconv.FormatUint(m.ID, 16), m.Name, m.PeerURLs, []string{"http://" + r.Host}, m.Healthy, m.Leader})
 	}
 	h.json(w, map[string][]member{"members": list})
 }

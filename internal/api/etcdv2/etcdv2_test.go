@@ -32,7 +32,7 @@ func newOld(t *testing.T) *old {
 	return &old{t, space, etcdv2.New(etcdv2.Deps{
 		Space: space, Cluster: func() cluster.ID { return "c1" }, Version: "3.7.3", Now: func() time.Time { return time.Unix(1_700_000_000, 0) },
 		Random: func() uint32 { n++; return n },
-		Members: func(context.Context) ([]keyspace.Member, error) {
+		Members: func(_ context.Context, health bool) ([]keyspace.Member, error) {
 			return []keyspace.Member{{ID: 0xab, Name: "n1"}}, nil
 		},
 	})}
@@ -359,10 +359,11 @@ func TestAStreamTellsEverything(t *testing.T) {
 func TestWhatClientsLookAtFirst(t *testing.T) {
 	o := newOld(t)
 	for path, want := range map[string]string{
-		"/version":     `{"etcdcluster":"3.7.3","etcdserver":"3.7.3"}`,
-		"/health":      `{"health":"true"}`,
-		"/v2/machines": "http://127.0.0.1:2379",
-		"/v2/members":  `{"members":[{"id":"ab","name":"n1","peerURLs":null,"clientURLs":["http://127.0.0.1:2379"]}]}`,
+		"/version":                `{"etcdcluster":"3.7.3","etcdserver":"3.7.3"}`,
+		"/health":                 `{"health":"true"}`,
+		"/v2/machines":            "http://127.0.0.1:2379",
+		"/v2/members":             `{"members":[{"id":"ab","name":"n1","peerURLs":null,"clientURLs":["http://127.0.0.1:2379"]}]}`,
+		"/v2/members?health=true": `{"members":[{"id":"ab","name":"n1","peerURLs":null,"clientURLs":["http://127.0.0.1:2379"],"healthy":true}]}`,
 	} {
 		w := httptest.NewRecorder()
 		o.api.ServeHTTP(w, httptest.NewRequest("GET", "http://127.0.0.1:2379"+path, nil))
