@@ -35,9 +35,10 @@ build: ## bin/argosy, one static binary
 	@tools/require.sh go
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/argosy ./cmd/argosy
 
-install: build ## put argosy and fleetctl on the path
+install: build ## put argosy, fleetctl and etcdctl on the path
 	install -m 0755 bin/argosy /usr/local/bin/argosy
 	ln -sf argosy /usr/local/bin/fleetctl
+	ln -sf argosy /usr/local/bin/etcdctl
 
 test: ## every test, the ones on real lab nodes included (root)
 	@tools/require.sh root go lab

@@ -1,6 +1,6 @@
 // Command argosy turns machines that run systemd into one computer. It is the
-// command line and every process of a node; called by the name fleetctl, it
-// answers as that did.
+// command line and every process of a node; called by the name fleetctl
+// or etcdctl, it answers as those did.
 package main
 
 import (

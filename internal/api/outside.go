@@ -150,6 +150,8 @@ type WorkerDeps struct {
 	Cluster cluster.Cluster
 	// Servers calls the servers under the node's own identity.
 	Servers *client.Client
+	// Keys calls them for the key space, on a connection of its own.
+	Keys    *client.Client
 	Journal systemd.Journal
 	// IsServer tells whether a node is a server: those may read journals and
 	// open terminals here.
@@ -175,6 +177,13 @@ func NewWorker(deps WorkerDeps) http.Handler {
 	for _, path := range []string{wire.PathMetrics, wire.PathOpenAPI} {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
 			if err := deps.Servers.Forward(w, r); err != nil {
+				writeProblem(w, err)
+			}
+		})
+	}
+	for _, call := range []string{"GET " + wire.PathKeys, "POST " + wire.PathKeys, "GET " + wire.PathKeysWatch} {
+		mux.HandleFunc(call, func(w http.ResponseWriter, r *http.Request) {
+			if err := deps.Keys.Carry(w, r); err != nil {
 				writeProblem(w, err)
 			}
 		})

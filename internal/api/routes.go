@@ -9,8 +9,10 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"argosy/internal/api/etcdv2"
 	"argosy/internal/api/wire"
 	"argosy/internal/cluster"
+	"argosy/internal/keyspace"
 )
 
 // body is the input or output of an operation that has only a body.
@@ -23,6 +25,15 @@ type route struct {
 	summary      string
 }
 
+// pattern is what the multiplexer knows a route by. A key of the key space is all that
+// is left of the path.
+func (r route) pattern() string {
+	if strings.HasPrefix(r.path, etcdv2.PathKeys+"/") {
+		return r.method + " " + strings.TrimSuffix(r.path, "}") + "...}"
+	}
+	return r.method + " " + r.path
+}
+
 // bodyLimit returns how many bytes a request may have. All of it is read and
 // checked before a handler sees it.
 func (r route) bodyLimit() int64 {
@@ -31,6 +42,8 @@ func (r route) bodyLimit() int64 {
 		return unknownBodyMax
 	case r.method == http.MethodPost && r.path == wire.PathUnits:
 		return bodyMax
+	case r.method == http.MethodPost && r.path == wire.PathKeys:
+		return 2 * keyspace.RequestBytesMax // in base64, and with what frames it
 	}
 	return smallBodyMax
 }
@@ -66,6 +79,7 @@ func (s *Server) router() *router {
 		shape{out: reflect.TypeFor[string](), text: true, note: "Prometheus' own form."}, s.metrics)
 	s.unitRoutes(r)
 	s.nodeRoutes(r)
+	s.keyRoutes(r)
 
 	operation(r, route{"GET", wire.PathTokens, operators, "List join tokens"}, s.listTokens)
 	operation(r, route{"POST", wire.PathTokens, operators, "Make a join token"}, s.createToken)
@@ -173,7 +187,7 @@ func (to *router) stream(r route, s shape, handler http.HandlerFunc) {
 	op := describeShape(to.types(), r, s)
 	to.api.OpenAPI().AddOperation(&op)
 	to.listed = append(to.listed, r)
-	to.mux.HandleFunc(r.method+" "+r.path, func(w http.ResponseWriter, req *http.Request) {
+	to.mux.HandleFunc(r.pattern(), func(w http.ResponseWriter, req *http.Request) {
 		if err := authorize(r.access, callerOf(req.Context()), cluster.NodeID(req.PathValue("id")), to.server.roster()); err != nil {
 			writeProblem(w, err)
 			return

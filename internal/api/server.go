@@ -61,6 +61,8 @@ type Deps struct {
 	Events *ring.Ring
 	// Terminals are those of this node; nil: it opens none.
 	Terminals *Terminals
+	// Keys is the key space of applications; nil: there is none.
+	Keys KeySpace
 	// Leave and Reset part this node from the cluster.
 	Leave, Reset func(ctx context.Context) error
 

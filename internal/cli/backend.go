@@ -17,6 +17,7 @@ type Backend interface {
 	Nodes
 	Membership
 	Streams
+	Keys
 }
 
 // Units is what the verbs ask of the units of a cluster.
@@ -68,4 +69,13 @@ type Streams interface {
 	Journal(ctx context.Context, query client.JournalQuery, each func(line string) error) error
 	// Terminal runs a shell or a command on a node and returns its exit code.
 	Terminal(ctx context.Context, node cluster.NodeID, want wire.Terminal, streams channel.Streams) (int, error)
+}
+
+// Keys is the key space of applications.
+type Keys interface {
+	Keys(ctx context.Context, query client.KeysQuery) (wire.Keys, error)
+	WriteKey(ctx context.Context, write wire.KeyWrite) (wire.KeyAnswer, error)
+	// WatchKeys calls each for what changes, and for signs of life, until the stream
+	// ends, as Watch does.
+	WatchKeys(ctx context.Context, query client.KeysQuery, each func(wire.KeyEvents) error) error
 }

@@ -19,11 +19,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"argosy/internal/cli/contexts"
+	"argosy/internal/cli/etcdctl"
 	"argosy/internal/cluster"
 )
 
@@ -64,6 +66,11 @@ func Run(ctx context.Context, args []string, env Env) int {
 	}
 	ctx, end := context.WithCancel(ctx)
 	defer end() // of the tunnels
+	if len(args) > 0 && filepath.Base(args[0]) == "etcdctl" {
+		return etcdctl.Run(ctx, args[1:], etcdctl.Env{
+			Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr, Getenv: env.Getenv, Environ: os.Environ(),
+		})
+	}
 	a := &app{env: env, name: "argosy"}
 	if len(args) > 0 && filepath.Base(args[0]) == "fleetctl" {
 		a.name = "fleetctl"

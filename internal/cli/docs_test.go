@@ -204,6 +204,7 @@ func TestCompletion(t *testing.T) {
 		"columns":         {[]string{"token", "ls", "--fields", ""}, []string{"id", "uses", "expires", "state", "created", "usedby"}},
 		"contexts":        {[]string{"--context", ""}, []string{"local", "prod"}},
 		"a context to go": {[]string{"context", "use", ""}, []string{"local", "prod"}},
+		"keys":            {[]string{"kv", "get", "/a"}, []string{"/app/motd", "/app/raw"}},
 		"shells":          {[]string{"completion", ""}, []string{"bash", "zsh", "fish"}},
 	}
 	for name, c := range cases {

@@ -39,6 +39,10 @@ type fake struct {
 	events [][]wire.EventMessage
 	// services are the messages of the first, second … stream of services.
 	services [][]wire.Services
+	// keys is what there is in the key space, keyEvents the messages of the first,
+	// second … watch of it.
+	keys      []wire.KeyItem
+	keyEvents [][]wire.KeyEvents
 	// watching is called when the last watch has nothing more to say.
 	watching func()
 	fail     map[string]error // by the verb of the request
@@ -454,3 +458,56 @@ func run(t *testing.T, f *fake, line string) result {
 
 // units is a list of units.
 func units[T any](all ...T) []T { return all }
+
+func (f *fake) Keys(_ context.Context, q client.KeysQuery) (wire.Keys, error) {
+	found := wire.Keys{Revision: 9}
+	for _, item := range f.keys {
+		if item.Key.String() == q.Key || q.Prefix && strings.HasPrefix(item.Key.String(), q.Key) {
+			found.Items = append(found.Items, item)
+		}
+	}
+	found.Count = int64(len(found.Items))
+	return found, f.ask("keys %s prefix %v limit %d", q.Key, q.Prefix, q.Limit)
+}
+
+func (f *fake) WriteKey(_ context.Context, w wire.KeyWrite) (wire.KeyAnswer, error) {
+	condition := ""
+	if w.If != nil {
+		condition = fmt.Sprintf(" if absent %v changed %d", w.If.Absent, w.If.Changed)
+		if w.If.Value != nil {
+			condition += " value " + w.If.Value.String()
+		}
+	}
+	removed := int64(0)
+	for _, item := range f.keys {
+		if w.Delete && (item.Key.String() == w.Key.String() || w.Prefix && strings.HasPrefix(item.Key.String(), w.Key.String())) {
+			removed++
+		}
+	}
+	return wire.KeyAnswer{Revision: 10, Removed: removed}, f.ask("write %s=%s ttl %s delete %v prefix %v%s", w.Key, w.Value, w.TTL, w.Delete, w.Prefix, condition)
+}
+
+func (f *fake) WatchKeys(ctx context.Context, q client.KeysQuery, each func(wire.KeyEvents) error) error {
+	if err := f.ask("watchkeys %s prefix %v after %d", q.Key, q.Prefix, q.After); err != nil {
+		return err
+	}
+	var messages []wire.KeyEvents
+	last := len(f.keyEvents) <= 1
+	if len(f.keyEvents) > 0 {
+		messages = f.keyEvents[0]
+		f.keyEvents = f.keyEvents[1:]
+	}
+	for _, m := range messages {
+		if err := each(m); err != nil {
+			return err
+		}
+	}
+	if !last {
+		return nil
+	}
+	if f.watching != nil {
+		f.watching()
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}

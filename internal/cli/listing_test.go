@@ -28,6 +28,7 @@ func someCluster() *fake {
 	global.Placement.Nodes = []cluster.NodeID{nodeID(1), nodeID(2)}
 	global = saying(global, 1, "active", "running", 11)
 	return &fake{
+		keys:     someKeys(),
 		nodes:    threeNodes(),
 		services: [][]wire.Services{{{Revision: 7, Cursor: "c", Full: true, Services: []cluster.Service{serviceOn("web", 1, -2)}}}},
 		units: units(

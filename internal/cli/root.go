@@ -87,7 +87,7 @@ type verbGroup struct {
 
 // verbs lists every verb there is, in the order of the help. A verb lives in a
 // file of its own, as func newVerb(a *app) *cobra.Command ("lab exec" in
-// labexec.go); the few verbs of node, token and context stand with their noun.
+// labexec.go); the few verbs of node, token, context and kv stand with their noun.
 // Its RunE returns
 // misuse(…) for a command line that makes no sense, an &exitError for an exit
 // code of its own, and prints with a.printf (data) and a.notef (progress).
@@ -97,7 +97,7 @@ func verbs(a *app) []verbGroup {
 			newSubmit(a), newStart(a), newScale(a), newStop(a), newRestart(a), newLoad(a), newUnload(a), newDestroy(a),
 			newCat(a), newExplain(a), newJournal(a), newParameters(a), newListUnits(a), newListUnitFiles(a), newVerify(a),
 		}},
-		{groupCluster, []*cobra.Command{newStatus(a), newServices(a), newEvents(a), newListMachines(a), newSSH(a), newNode(a), newToken(a)}},
+		{groupCluster, []*cobra.Command{newStatus(a), newServices(a), newKV(a), newEvents(a), newListMachines(a), newSSH(a), newNode(a), newToken(a)}},
 		{groupMachine, []*cobra.Command{newInit(a), newJoin(a), newLeave(a), newReset(a)}},
 		{groupTool, []*cobra.Command{newLab(a), newContext(a), newFDForward(a), newHelp(a), newCompletion(a), newVersion(a)}},
 		{groupTool, []*cobra.Command{newDaemon(a), newEtcd(a), newPermit(a), newResolve(a)}}, // systemd runs these; the help hides them

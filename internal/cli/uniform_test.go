@@ -25,6 +25,8 @@ func notListings() map[string]string {
 		"argosy journal":      "lines of a journal, in journalctl's own forms",
 		"argosy token create": "prints the one thing that it made",
 		"argosy context show": "prints one context",
+		"argosy kv get":       "prints a value as it is",
+		"argosy kv watch":     "a stream of changes, not of things",
 	}
 }
 

@@ -147,16 +147,20 @@ func (n *Node) writeFiles(_ context.Context, r record) error {
 	return err
 }
 
-// linkBinary makes a file to mount the program on, and its other name.
+// linkBinary makes a file to mount the program on, and its other names, etcdctl where
+// old units expect it, too.
 func (n *Node) linkBinary() error {
-	binary, other := filepath.Join(n.path("root"), nodeBinary), filepath.Join(n.path("root"), "/usr/local/bin/fleetctl")
+	root := n.path("root")
+	binary := filepath.Join(root, nodeBinary)
 	if _, err := os.Lstat(binary); errors.Is(err, fs.ErrNotExist) {
 		if err := os.WriteFile(binary, nil, 0o755); err != nil {
 			return err
 		}
 	}
-	if err := os.Symlink(nodeBinary, other); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
+	for _, name := range []string{"/usr/local/bin/fleetctl", "/usr/local/bin/etcdctl", "/usr/bin/etcdctl"} {
+		if err := os.Symlink(nodeBinary, filepath.Join(root, name)); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
 	}
 	return nil
 }

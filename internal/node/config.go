@@ -33,7 +33,8 @@ type Config struct {
 	Peers         []netip.Addr // the second way to form a cluster: all nodes, the same list everywhere
 	ClusterSecret string
 
-	Resolve ResolveConfig
+	Resolve  ResolveConfig
+	KeySpace []netip.AddrPort // where etcd's API is served to this machine; none: nowhere
 
 	Timings    cluster.Timings
 	TimingsSet bool // the file says something about them
@@ -63,6 +64,7 @@ func ConfigKeys() []ConfigKey {
 		{"Resolve", "Refuse", "no", "`yes`: names of others are refused. Servers of single domains (`Forward=`) are not asked then either.", setYes(func(c *Config) *bool { return &c.Resolve.Refuse })},
 		{"Resolve", "Network", "yes", "`no`: names are answered on the machine itself only (at 169.254.53.53), not at the node's address. There they are answered to everybody who reaches it, in the clear, as DNS is; names of others only to addresses of private networks.", setYes(func(c *Config) *bool { return &c.Resolve.Network })},
 		{"Resolve", "Host", "yes", "`no`: the machine's own way to find names, and that of its containers, stays as it is. Names are then found by who asks 169.254.53.53.", setYes(func(c *Config) *bool { return &c.Resolve.Host })},
+		{"KeySpace", "Listen", "127.0.0.1:2379 127.0.0.1:4001", "Where the programs of this machine find etcd's API, with the key space of applications. Only addresses that no other machine reaches: whoever can connect can read and write there. `no`: nowhere.", setKeySpace},
 		{"Timings", "Profile", "default", "`fast`, `default` or `wide`; the keys below change single values of it. Timings are fixed when a cluster is formed.", setProfile},
 		{"Timings", "Renew", "2s", "How often a node renews its session.", setTiming(func(t *cluster.Timings) *time.Duration { return &t.Renew })},
 		{"Timings", "Valid", "10s", "How long a permit to run exclusive units lasts, from the send of the renewal.", setTiming(func(t *cluster.Timings) *time.Duration { return &t.Valid })},
@@ -97,7 +99,8 @@ func LoadConfig(path string) (Config, error) {
 	}
 	cfg := Config{
 		Name: host, Sockets: []string{"/run/argosy/argosy.sock"}, Dir: "/var/lib/argosy",
-		Timings: cluster.DefaultTimings(), NodeCert: 24 * time.Hour, Resolve: ResolveConfig{Domain: defaultDomain, Network: true, Host: true},
+		Timings: cluster.DefaultTimings(), NodeCert: 24 * time.Hour,
+		Resolve: ResolveConfig{Domain: defaultDomain, Network: true, Host: true}, KeySpace: defaultKeySpace(),
 	}
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -47,6 +47,8 @@ type Daemon struct {
 	// changes when the node joins, leaves, or becomes a server; the listeners
 	// stay.
 	local, remote handlerSwitch
+	// loopback answers at the addresses of the key space.
+	loopback handlerSwitch
 
 	// forming is held while a cluster is formed, joined or left, so that two
 	// requests at once cannot both succeed.
@@ -94,6 +96,9 @@ func (d *Daemon) signalChanged() {
 type handlerSwitch struct{ current atomic.Pointer[http.Handler] }
 
 func (s *handlerSwitch) set(h http.Handler) { s.current.Store(&h) }
+
+// clear answers that the daemon is starting until another handler is set.
+func (s *handlerSwitch) clear() { s.current.Store(nil) }
 
 func (s *handlerSwitch) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := s.current.Load()

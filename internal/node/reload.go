@@ -51,7 +51,9 @@ func (c Config) fixed(next Config) []string {
 		"Name": next.Name != c.Name, "Address": next.Address.IsValid() && next.Address != c.Address,
 		"Socket": !slices.Equal(next.Sockets, c.Sockets), "Directory": next.Dir != c.Dir, "CertificateLife": next.NodeCert != c.NodeCert,
 		"Peers": !slices.Equal(next.Peers, c.Peers), "ClusterSecret": next.ClusterSecret != c.ClusterSecret,
-		"[Resolve]": !next.Resolve.equal(c.Resolve), "[Timings]": next.Timings != c.Timings,
+		"[Resolve]": !next.Resolve.equal(c.Resolve),
+		"Listen":    !slices.Equal(next.KeySpace, c.KeySpace),
+		"[Timings]": next.Timings != c.Timings,
 	} {
 		if differs {
 			keys = append(keys, key)

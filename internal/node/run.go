@@ -103,6 +103,8 @@ func (d *Daemon) runFormed(ctx context.Context) error {
 	server := api.NewHTTPServer(&d.remote, d.deps.Log)
 	servers := client.New(client.Config{Addresses: d.serverAddresses(), TLS: keeper.ClientTLS()})
 	defer servers.Close()
+	keys := client.New(client.Config{Addresses: d.serverAddresses(), TLS: keeper.ClientTLS()})
+	defer keys.Close()
 	cell := &sliceCell{}
 	uplink := d.uplink(servers)
 	node := agent.New(agent.Config{
@@ -113,22 +115,25 @@ func (d *Daemon) runFormed(ctx context.Context) error {
 		Permit: permitProcess{PermitSocket, c.Timings.Valid},
 		Usage:  (&usageMeter{dir: "/proc"}).read,
 		Ask:    probe.Ask, PortFree: portFree,
-		OnSlice: func(slice cluster.Slice) { d.keepServers(servers, slice); cell.set(slice) },
+		OnSlice: func(slice cluster.Slice) { d.keepServers(slice, servers, keys); cell.set(slice) },
 	})
 	d.works(node)
+	d.loopback.clear() // of the cluster before
+	wrong := newProblems(node, d.config().problems(c))
 
 	group, running := errgroup.WithContext(ctx)
 	// Roles before the agent: on a server, the agent's first call is answered
 	// by this very daemon.
-	group.Go(func() error { return d.runRoles(running, keeper, c, servers, cell) })
+	group.Go(func() error { return d.runRoles(running, keeper, c, servers, keys, cell) })
 	group.Go(func() error {
 		err := server.Serve(tls.NewListener(listener, keeper.ServerTLS()))
 		return fmt.Errorf("serve the network: %w", err)
 	})
 	group.Go(func() error { <-running.Done(); return server.Close() })
+	group.Go(func() error { return d.serveKeySpace(running, wrong) })
 	group.Go(func() error { return pki.Rotate(running, keeper, servers.WithNode(d.id), d.deps.Log) })
 	group.Go(func() error {
-		return d.watchNames(running, func(problems []string) { node.SetProblems(append(d.config().problems(c), problems...)) })
+		return d.watchNames(running, func(problems []string) { wrong.set("names", problems...) })
 	})
 	// The agent last: it may start units at once, from what it remembers.
 	group.Go(func() error { return node.Run(running) })
@@ -141,7 +146,7 @@ func (d *Daemon) runFormed(ctx context.Context) error {
 }
 
 // runRoles runs the node as what it is, and changes when that changes.
-func (d *Daemon) runRoles(ctx context.Context, keeper *pki.Keeper, c cluster.Cluster, servers *client.Client, cell *sliceCell) error {
+func (d *Daemon) runRoles(ctx context.Context, keeper *pki.Keeper, c cluster.Cluster, servers, keys *client.Client, cell *sliceCell) error {
 	return loop.New("role", d.deps.Log, func(ctx context.Context) (time.Duration, error) {
 		servers.SetAddresses(d.serverAddresses()) // a server asks itself first, a worker does not
 		if d.disk.isServer() {
@@ -150,7 +155,7 @@ func (d *Daemon) runRoles(ctx context.Context, keeper *pki.Keeper, c cluster.Clu
 			}
 			return time.Millisecond, errors.Join(d.disk.save("member.json", ""), d.dropServer(ctx))
 		}
-		return time.Millisecond, d.runWorker(ctx, c, servers, cell)
+		return time.Millisecond, d.runWorker(ctx, c, servers, keys, cell)
 	}).Run(ctx)
 }
 
@@ -181,7 +186,7 @@ func (d *Daemon) knownServers() []netip.Addr {
 }
 
 // keepServers remembers where the servers are.
-func (d *Daemon) keepServers(servers *client.Client, slice cluster.Slice) {
+func (d *Daemon) keepServers(slice cluster.Slice, clients ...*client.Client) {
 	if len(slice.Servers) == 0 {
 		return
 	}
@@ -192,7 +197,9 @@ func (d *Daemon) keepServers(servers *client.Client, slice cluster.Slice) {
 	if err := d.disk.save("servers.json", slice.Servers); err != nil {
 		d.deps.Log.Warn("the list of servers was not kept", "err", err)
 	}
-	servers.SetAddresses(d.serverAddresses())
+	for _, c := range clients {
+		c.SetAddresses(d.serverAddresses())
+	}
 }
 
 // listenLocal serves the unix sockets, to root and to the group argosy. Without

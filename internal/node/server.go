@@ -18,6 +18,7 @@ import (
 	"argosy/internal/engine"
 	"argosy/internal/events/recorder"
 	"argosy/internal/events/ring"
+	"argosy/internal/keyspace/etcdspace"
 	"argosy/internal/loop"
 	"argosy/internal/metrics"
 	"argosy/internal/mirror"
@@ -46,6 +47,7 @@ type ControlDeps struct {
 	Journal                  systemd.Journal
 	Peer                     func(netip.AddrPort) *client.Client
 	Terminals                *api.Terminals // nil: none are opened
+	Keys                     api.KeySpace   // nil: applications have none
 	Leave, Reset             func(context.Context) error
 	Log                      *slog.Logger
 }
@@ -80,7 +82,7 @@ func NewControl(cfg ControlConfig, deps ControlDeps) *Control {
 		Store: deps.Store, Mirror: m, Health: c.Engine.Health, Sessions: c.sessions, Statuses: c.statuses,
 		Authority: deps.Authority, EtcdAuthority: deps.EtcdAuthority, CertLife: cfg.CertLife,
 		Voters: deps.Voters, InitialCluster: deps.InitialCluster,
-		Self: cfg.Node, Journal: deps.Journal, Peer: deps.Peer, Terminals: deps.Terminals, Leave: deps.Leave, Reset: deps.Reset, Log: deps.Log,
+		Self: cfg.Node, Journal: deps.Journal, Peer: deps.Peer, Terminals: deps.Terminals, Keys: deps.Keys, Leave: deps.Leave, Reset: deps.Reset, Log: deps.Log,
 	})
 	return c
 }
@@ -90,6 +92,9 @@ func (c *Control) Local() http.Handler { return c.api.Local() }
 
 // Remote serves the network.
 func (c *Control) Remote() http.Handler { return c.api.Handler() }
+
+// Loopback serves the key space to whoever is on this machine.
+func (c *Control) Loopback() http.Handler { return c.api.Loopback() }
 
 // Run runs the control plane until ctx ends, and returns its error.
 func (c *Control) Run(ctx context.Context) error {
@@ -121,6 +126,14 @@ func (d *Daemon) runServer(ctx context.Context, keeper *pki.Keeper, c cluster.Cl
 		return err
 	}
 	defer func() { _ = db.Close() }()
+	// What applications do goes over a connection of its own, so that nothing of the
+	// cluster's waits behind it.
+	apps, err := d.dialStore(d.knownServers())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = apps.Close() }()
+	keys := etcdspace.New(etcdspace.Deps{Conn: apps.Conn(), Store: apps, Log: d.deps.Log})
 	control := NewControl(ControlConfig{Node: d.id, Timings: c.Timings, CertLife: d.cfg.NodeCert, EventsDir: d.disk.path("events")}, ControlDeps{
 		Store: db, Members: db.Membership(),
 		Voters:         func(ctx context.Context) ([]wire.Voter, int64, error) { return voters(ctx, db) },
@@ -130,15 +143,19 @@ func (d *Daemon) runServer(ctx context.Context, keeper *pki.Keeper, c cluster.Cl
 		Peer: func(address netip.AddrPort) *client.Client {
 			return client.New(client.Config{Addresses: []string{address.String()}, TLS: keeper.ClientTLS()})
 		},
-		Terminals: d.terminals, Leave: d.Leave, Reset: d.Reset, Log: d.deps.Log,
+		Terminals: d.terminals, Keys: keys, Leave: d.Leave, Reset: d.Reset, Log: d.deps.Log,
 	})
 	d.local.set(control.Local())
 	d.remote.set(control.Remote())
+	d.loopback.set(control.Loopback())
 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return control.Run(ctx) })
 	group.Go(func() error { return d.rotateEtcdCertificates(ctx, etcdAuthority) })
-	group.Go(func() error { return d.followMembers(ctx, control, db.SetEndpoints) })
+	group.Go(func() error { return keys.Run(ctx) })
+	group.Go(func() error {
+		return d.followMembers(ctx, control, func(endpoints []string) { db.SetEndpoints(endpoints); apps.SetEndpoints(endpoints) })
+	})
 	err = group.Wait()
 	if errors.Is(err, errDemoted) {
 		return nil

@@ -22,14 +22,15 @@ import (
 
 // runWorker serves what a worker serves until ctx ends, or until the leader
 // has made the node a voter (nil): then it is a server.
-func (d *Daemon) runWorker(ctx context.Context, c cluster.Cluster, servers *client.Client, slices *sliceCell) error {
+func (d *Daemon) runWorker(ctx context.Context, c cluster.Cluster, servers, keys *client.Client, slices *sliceCell) error {
 	catalog := d.newCatalog(servers)
 	deps := api.WorkerDeps{
-		Self: d.id, Cluster: c, Servers: servers, Journal: d.deps.Journal,
+		Self: d.id, Cluster: c, Servers: servers, Keys: keys, Journal: d.deps.Journal,
 		IsServer: slices.isServer, Terminals: d.terminals, Services: catalog.copy, Leave: d.Leave, Reset: d.Reset,
 	}
 	d.local.set(api.NewWorker(deps))
 	d.remote.set(api.NewWorkerRemote(deps))
+	d.loopback.set(api.NewWorkerLoopback(keys))
 	ctx, done := context.WithCancel(ctx)
 	defer done()
 	promoted := false

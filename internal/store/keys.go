@@ -23,6 +23,11 @@ const (
 	PrefixStatuses   = Root + "statuses/" // statuses/<node>/<unit>
 )
 
+// PrefixApps is where applications keep what is theirs, in the same etcd. It lies
+// outside of Root: nothing that reads or counts the cluster's own records sees it.
+// Behind it stands a key as the application knows it, whatever bytes that has.
+const PrefixApps = "/argosy-apps/"
+
 // NodeKey is where a Node is kept.
 func NodeKey(id cluster.NodeID) string { return PrefixNodes + string(id) }
 

@@ -16,6 +16,7 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
 
 	"argosy/internal/cluster"
 	"argosy/internal/store"
@@ -69,6 +70,10 @@ func open(cfg Config, page int64, answer int) (*Store, error) {
 	}
 	return &Store{client: client, page: page, moved: make(chan struct{})}, nil
 }
+
+// Conn is the connection to etcd, for what is not of the port: the key space of
+// applications speaks etcd's own API.
+func (s *Store) Conn() grpc.ClientConnInterface { return s.client.ActiveConnection() }
 
 // Close ends the client and its watches.
 func (s *Store) Close() error { return s.client.Close() }
