@@ -19,7 +19,7 @@ var floors = []struct {
 		"keyspace/etcdspace", "keyspace/memspace", "keyspace/spacetest",
 	}},
 	{"client", []string{"api/client", "api/fleetv1", "api/etcdv2"}},
-	{"services", []string{"engine", "agent", "permit", "api", "events/recorder", "resolve"}},
+	{"services", []string{"engine", "agent", "permit", "api", "events/recorder", "resolve", "render/keeper"}},
 	{"assembly", []string{"node"}},
 	{"front", []string{"lab", "lab/labtest", "sim", "cli/contexts", "cli/etcdctl", "cli/table", "cli/tunnel", "cli/waiter"}},
 	{"top", []string{"cli"}},

@@ -99,7 +99,7 @@ func verbs(a *app) []verbGroup {
 		}},
 		{groupCluster, []*cobra.Command{newStatus(a), newServices(a), newKV(a), newEvents(a), newListMachines(a), newSSH(a), newNode(a), newToken(a)}},
 		{groupMachine, []*cobra.Command{newInit(a), newJoin(a), newLeave(a), newReset(a)}},
-		{groupTool, []*cobra.Command{newLab(a), newContext(a), newFDForward(a), newHelp(a), newCompletion(a), newVersion(a)}},
+		{groupTool, []*cobra.Command{newLab(a), newContext(a), newTemplate(a), newFDForward(a), newHelp(a), newCompletion(a), newVersion(a)}},
 		{groupTool, []*cobra.Command{newDaemon(a), newEtcd(a), newPermit(a), newResolve(a)}}, // systemd runs these; the help hides them
 	}
 }

@@ -33,16 +33,10 @@ type Data struct {
 	Keys     map[string]string
 	Known    []string
 	Services []cluster.Service // by name
-	Node     Node
+	Nodes    []cluster.Whereabouts
+	Self     cluster.NodeID // the node on which the template is filled
 	Env      map[string]string
 	Now      time.Time
-}
-
-// Node is the node on which a template is filled.
-type Node struct {
-	ID      cluster.NodeID
-	Name    string
-	Address string
 }
 
 // Result is a filled template.
@@ -202,13 +196,35 @@ func (f *filling) serviceNames() []string {
 	return names
 }
 
+// node returns where the node is on which the template is filled.
+func (f *filling) node() (cluster.Whereabouts, error) {
+	for _, n := range f.data.Nodes {
+		if n.ID == f.data.Self {
+			return n, nil
+		}
+	}
+	return cluster.Whereabouts{}, cluster.Errorf(cluster.Invalid, "where this node is, is not known yet")
+}
+
+// Functions returns the names of all functions that templates can call.
+func Functions() []string {
+	var names []string
+	for name := range (&filling{}).functions() {
+		if name != roundName {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // functions are those that templates can call. confd's are called and behave as there
 // (its docs/templates.md), but for those that ask the network.
 func (f *filling) functions() template.FuncMap {
 	all := template.FuncMap{
 		"service": f.service, "endpoint": f.endpoint, "services": f.serviceNames,
-		"node": func() Node { return f.data.Node },
-		"get":  f.get, "gets": f.gets, "getv": f.getv, "getvs": f.getvs, "exists": f.exists, "ls": f.ls, "lsdir": f.lsdir,
+		"node": f.node, "nodes": func() []cluster.Whereabouts { return f.data.Nodes },
+		"get": f.get, "gets": f.gets, "getv": f.getv, "getvs": f.getvs, "exists": f.exists, "ls": f.ls, "lsdir": f.lsdir,
 		"getenv":   f.getenv,
 		roundName:  f.round,
 		"datetime": func() time.Time { return f.data.Now },

@@ -2,6 +2,8 @@ package render_test
 
 import (
 	"net/netip"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -31,9 +33,10 @@ func world() render.Data {
 			endpoint("web@1.service", "10.77.0.2", true, map[string]string{"weight": "5"}), endpoint("web@2.service", "fd00::3", true, nil),
 			endpoint("web@3.service", "10.77.0.4", false, nil),
 		}}},
-		Node: render.Node{ID: "n1", Name: "node-1", Address: "10.77.0.1"},
-		Env:  map[string]string{"HOME": "/root", "EMPTY": ""},
-		Now:  time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC),
+		Nodes: []cluster.Whereabouts{{ID: "n1", Name: "node-1", Address: netip.MustParseAddr("10.77.0.1")}, {ID: "n2", Name: "node-2", Away: true}},
+		Self:  "n1",
+		Env:   map[string]string{"HOME": "/root", "EMPTY": ""},
+		Now:   time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC),
 	}
 }
 
@@ -46,6 +49,7 @@ func TestFill(t *testing.T) {
 		{"the first endpoint", `{{with endpoint "web"}}{{.Addr}}{{end}}`, "10.77.0.2:8080"},
 		{"the services", `{{join services ","}}`, "db,web"},
 		{"this node", `{{node.Name}} {{node.Address}} {{node.ID}}`, "node-1 10.77.0.1 n1"},
+		{"the nodes", `{{range nodes}}{{.Name}} {{.Away}} {{end}}`, "node-1 false node-2 true "},
 		{"a value", `{{getv "/app/name"}}`, "shop"},
 		{"a value that is not there, and another", `{{getv "/app/no" "other"}}`, "other"},
 		{"a pair", `{{with get "/app/name"}}{{.Key}}:{{.Value}}{{end}}`, "/app/name:shop"},
@@ -82,6 +86,7 @@ func TestWhatIsWrongWithATemplateIsSaidWithItsLine(t *testing.T) {
 		{"{{if true}}", "x.tmpl:1: unexpected EOF"},
 		{"a\n\n{{getv \"/app/no\"}}", "x.tmpl:3: key /app/no is not there"},
 		{`{{endpoint "db"}}`, "x.tmpl:1: service db has no healthy endpoint"},
+		{`{{node}}`, "x.tmpl:1: where this node is, is not known yet"},
 		{`{{(json "{").a}}`, `x.tmpl:1: "{" is not such JSON: unexpected end of JSON input`},
 		{`{{(map "a" 1).b}}`, "no entry for key"},
 		{`{{map 1 2}}`, "x.tmpl:1: map: 1 is no text, as keys are"},
@@ -97,7 +102,11 @@ func TestWhatIsWrongWithATemplateIsSaidWithItsLine(t *testing.T) {
 	} {
 		template, err := render.Parse("x.tmpl", tt.text)
 		if err == nil {
-			_, err = template.Fill(world())
+			d := world()
+			if tt.text == "{{node}}" {
+				d.Self = "other"
+			}
+			_, err = template.Fill(d)
 		}
 		if cluster.KindOf(err) != cluster.Invalid || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%.40q: %v, want %q", tt.text, err, tt.want)
@@ -170,6 +179,18 @@ func TestKeysAreFoundByTheirNames(t *testing.T) {
 			t.Fatalf("%q: %q, %v; want %q", name, r.Text, err, want)
 		}
 	})
+}
+
+func TestThePageOfTheReferenceNamesEveryFunction(t *testing.T) {
+	page, err := os.ReadFile("../../docs/reference/templates.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range render.Functions() {
+		if !regexp.MustCompile("`" + name + "[` ]").Match(page) {
+			t.Errorf("it does not name %s", name)
+		}
+	}
 }
 
 func FuzzTemplate(f *testing.F) {
