@@ -35,9 +35,9 @@ type cache struct {
 }
 
 type entry struct {
-	key           cacheKey
-	msg           *dns.Msg
-	size          int
+	key   cacheKey
+	msg   *dns.Msg
+	size  int
 	until time.Time
 }
 

@@ -110,7 +110,9 @@ func TestWhoAnsweredFirstIsAskedFirst(t *testing.T) {
 }
 
 func TestSplitDomains(t *testing.T) {
-	server := func(n byte) []netip.AddrPort { return []netip.AddrPort{netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, n}), 53)} }
+	server := func(n byte) []netip.AddrPort {
+		return []netip.AddrPort{netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, n}), 53)}
+	}
 	u := Upstreams{"": server(1), "corp.example": server(2), "lab.corp.example": server(3)}
 	for name, want := range map[string][]netip.AddrPort{
 		"example.org.": server(1), "corp.example.": server(2), "a.b.corp.example.": server(2), "x.lab.corp.example.": server(3), "xcorp.example.": server(1), ".": server(1),

@@ -121,7 +121,9 @@ type turns struct {
 	with map[netip.Addr]int
 }
 
-func newTurns(most, each int) *turns { return &turns{most: most, each: each, with: map[netip.Addr]int{}} }
+func newTurns(most, each int) *turns {
+	return &turns{most: most, each: each, with: map[netip.Addr]int{}}
+}
 
 // take reports whether a client may go on, and counts it until give.
 func (t *turns) take(client netip.Addr) bool {
