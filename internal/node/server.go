@@ -22,6 +22,7 @@ import (
 	"argosy/internal/metrics"
 	"argosy/internal/mirror"
 	"argosy/internal/pki"
+	"argosy/internal/resolve"
 	"argosy/internal/store"
 	"argosy/internal/systemd"
 )
@@ -46,6 +47,7 @@ type ControlDeps struct {
 	Journal                  systemd.Journal
 	Peer                     func(netip.AddrPort) *client.Client
 	Terminals                *api.Terminals // nil: none are opened
+	Names                    func() *metrics.Names
 	Leave, Reset             func(context.Context) error
 	Log                      *slog.Logger
 }
@@ -79,7 +81,7 @@ func NewControl(cfg ControlConfig, deps ControlDeps) *Control {
 		Events: kept, Metrics: counted, Leading: c.Engine.LeadingSince,
 		Store: deps.Store, Mirror: m, Health: c.Engine.Health, Sessions: c.sessions, Statuses: c.statuses,
 		Authority: deps.Authority, EtcdAuthority: deps.EtcdAuthority, CertLife: cfg.CertLife,
-		Voters: deps.Voters, InitialCluster: deps.InitialCluster,
+		Voters: deps.Voters, InitialCluster: deps.InitialCluster, Names: deps.Names,
 		Self: cfg.Node, Journal: deps.Journal, Peer: deps.Peer, Terminals: deps.Terminals, Leave: deps.Leave, Reset: deps.Reset, Log: deps.Log,
 	})
 	return c
@@ -130,7 +132,8 @@ func (d *Daemon) runServer(ctx context.Context, keeper *pki.Keeper, c cluster.Cl
 		Peer: func(address netip.AddrPort) *client.Client {
 			return client.New(client.Config{Addresses: []string{address.String()}, TLS: keeper.ClientTLS()})
 		},
-		Terminals: d.terminals, Leave: d.Leave, Reset: d.Reset, Log: d.deps.Log,
+		Terminals: d.terminals, Names: func() *metrics.Names { return namesMetrics(resolve.StatePath(runFolder)) },
+		Leave: d.Leave, Reset: d.Reset, Log: d.deps.Log,
 	})
 	d.local.set(control.Local())
 	d.remote.set(control.Remote())

@@ -129,7 +129,8 @@ func nameservers(ctx context.Context, opts options, dir string) ([]*nameserver, 
 func writeZones(dir string) error {
 	var known catalog.Catalog
 	var hosts, records strings.Builder
-	records.WriteString("$TTL 2\n@ IN SOA ns hostmaster 1 60 10 3600 2\n@ IN NS ns\nns IN A 10.0.0.1\n")
+	records.WriteString("$TTL 2\n@ IN SOA server hostmaster 1 60 10 3600 2\n@ IN NS server\n")
+	records.WriteString("server IN A 10.0.0.1\n")
 	for i := range namesServices {
 		s := cluster.Service{Name: fmt.Sprintf("s-%d", i)}
 		for j := range 2 {
