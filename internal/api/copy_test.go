@@ -74,10 +74,16 @@ func TestACopyIsWhatServersToldAndGrowsOld(t *testing.T) {
 		}
 		take(t, c, wire.Services{Revision: 5, Cursor: "x.1", Full: true, Services: []cluster.Service{service("db", 1), service("web", 1)}})
 		take(t, c, wire.Services{Revision: 6, Cursor: "x.2", Services: []cluster.Service{service("web", 2)}, Gone: []string{"db"}})
+		take(t, c, wire.Services{Revision: 9, Cursor: "x.2", Nodes: []cluster.Whereabouts{{ID: here, Name: "node-1"}, {ID: there, Name: "node-2"}}})
+		take(t, c, wire.Services{Revision: 9, Cursor: "x.2", GoneNodes: []cluster.NodeID{here}})
 		take(t, c, wire.Services{Revision: 9, Cursor: "x.2"})
 		m, _ := c.ask(t)
 		if diff := cmp.Diff([]cluster.Service{service("web", 2)}, m.Services); diff != "" || m.Stale || m.Revision != 9 || c.Cursor() != "x.2" {
 			t.Errorf("%+v, cursor %s (-want +got):\n%s", m, c.Cursor(), diff)
+		}
+
+		if len(m.Nodes) != 1 || m.Nodes[0].ID != there {
+			t.Errorf("nodes: %+v", m.Nodes)
 		}
 
 		if err := loop.Sleep(t.Context(), time.Minute); err != nil {
@@ -101,7 +107,7 @@ func TestACopyIsWhatServersToldAndGrowsOld(t *testing.T) {
 		if err := next.Restore(c.Saved()); err != nil {
 			t.Fatal(err)
 		}
-		if m, _ = next.ask(t); !m.Stale || m.Age != 60 || len(m.Services) != 1 {
+		if m, _ = next.ask(t); !m.Stale || m.Age != 60 || len(m.Services) != 1 || len(m.Nodes) != 1 {
 			t.Errorf("of the next daemon: %+v", m)
 		}
 		future := c.Saved()

@@ -32,6 +32,9 @@ func (s *Server) snapshot(ctx context.Context) metrics.Snapshot {
 		size <- n
 	}()
 	now := metrics.Snapshot{Quorum: s.quorum.check(ctx) == nil, Age: s.Mirror.Age(), Size: <-size}
+	if s.Names != nil {
+		now.Names = s.Names()
+	}
 	if s.Leading != nil {
 		now.Leading = s.Leading()
 	}

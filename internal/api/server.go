@@ -57,6 +57,8 @@ type Deps struct {
 	Self    cluster.NodeID
 	Journal systemd.Journal
 	Peer    func(address netip.AddrPort) *client.Client
+	// Names says how names are answered on this node; nil, or returning nil: not known.
+	Names func() *metrics.Names
 	// Events are those that this server saw.
 	Events *ring.Ring
 	// Terminals are those of this node; nil: it opens none.

@@ -24,7 +24,7 @@ import (
 
 const templateHelp = `
 Templates are those of Go (text/template) with the functions of confd, and
-  service NAME    the healthy endpoints: .Addr .Host .Port .Unit .NodeName
+  service NAME    the healthy endpoints: .Addr .Host .Port .Unit .Node
   endpoint NAME   the first of them
   services        the names of all services
   node, nodes     this node, and all: .ID .Name .Address .Away

@@ -54,12 +54,12 @@ func TestWhatIsWrongWithATemplateIsSaid(t *testing.T) {
 		code int
 		says string
 	}{
-		"argosy template render " + bad:                            {1, `bad.tmpl:2: function "nosuch" not defined`},
-		"argosy template render " + filepath.Join(dir, "no"):       {1, "there is no file"},
-		"argosy template render key:/no":                           {1, "key /no, which is to hold the template, is not there"},
+		"argosy template render " + bad:                             {1, `bad.tmpl:2: function "nosuch" not defined`},
+		"argosy template render " + filepath.Join(dir, "no"):        {1, "there is no file"},
+		"argosy template render key:/no":                            {1, "key /no, which is to hold the template, is not there"},
 		"argosy template render key:/t -o " + dir + "/x --mode 999": {2, "no mode"},
-		"argosy template watch " + bad:                             {2, "-o says which file"},
-		"argosy template":                                          {2, "needs a verb"},
+		"argosy template watch " + bad:                              {2, "-o says which file"},
+		"argosy template":                                           {2, "needs a verb"},
 	} {
 		if got := run(t, filled(), line); got.code != want.code || !strings.Contains(got.err, want.says) {
 			t.Errorf("%s: %+v, want %+v", line, got, want)

@@ -229,3 +229,18 @@ func ownAddress(a netip.Addr) *netlink.Addr {
 	bits := a.BitLen()
 	return &netlink.Addr{IPNet: &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(bits, bits)}, Scope: int(netlink.SCOPE_HOST)}
 }
+
+// Inside calls f on a thread in a namespace. A socket that f opens stays there.
+func Inside(namespace string, f func() error) error {
+	return onOwnThread(func() error {
+		ns, err := netns.GetFromName(namespace)
+		if err != nil {
+			return fmt.Errorf("open network namespace %s: %w", namespace, err)
+		}
+		defer func() { _ = ns.Close() }()
+		if err := netns.Set(ns); err != nil {
+			return fmt.Errorf("enter network namespace %s: %w", namespace, err)
+		}
+		return f()
+	})
+}

@@ -32,7 +32,7 @@ func everything() Snapshot {
 	return Snapshot{
 		Leading: time.Unix(1000, 0), Term: 3, Revision: 42, Age: 500 * time.Millisecond, Size: 1 << 20, Quorum: true,
 		Nodes: map[string]int{"ready": 2, "lost": 1}, Units: map[string]int{"active": 5, "unknown": 1},
-		Records: map[string]int{"placement": 6},
+		Records: map[string]int{"placement": 6}, Names: &Names{Age: 31, Counts: map[string]int64{"queries": 9, "refused": 2}},
 	}
 }
 
@@ -53,7 +53,7 @@ func TestWhatHasNotHappenedIsZero(t *testing.T) {
 		`fleet_engine_task_count_total{type="attemptscheduleunit"} 0`, `fleet_engine_task_failure_count_total{type="unscheduleunit"} 0`,
 		"fleet_engine_reconcile_count_total 0", "fleet_engine_reconcile_duration_second_count 0",
 		`fleet_engine_reconcile_failure_count_total{type="run"} 0`, `fleet_registry_operation_count_total{type="set"} 0`)
-	for _, unknown := range []string{"argosy_nodes", "argosy_units", "argosy_store_size_bytes", "argosy_store_revision"} {
+	for _, unknown := range []string{"argosy_nodes", "argosy_units", "argosy_store_size_bytes", "argosy_store_revision", "argosy_names"} {
 		if strings.Contains(page, unknown) {
 			t.Errorf("%s is told, and not known", unknown)
 		}
@@ -74,7 +74,8 @@ func TestWhatIsCounted(t *testing.T) {
 		`fleet_engine_reconcile_duration_second_bucket{le="0.05"} 1`, `fleet_engine_reconcile_failure_count_total{type="run"} 1`,
 		"fleet_engine_leader_start_time 1000", "argosy_leader 1", "argosy_term 3", "argosy_quorum 1",
 		"argosy_store_revision 42", "argosy_store_age_seconds 0.5", "argosy_store_size_bytes 1.048576e+06",
-		`argosy_nodes{health="ready"} 2`, `argosy_nodes{health="lost"} 1`, `argosy_units{state="active"} 5`, `argosy_units{state="unknown"} 1`, `argosy_store_records{kind="placement"} 6`)
+		`argosy_nodes{health="ready"} 2`, `argosy_nodes{health="lost"} 1`, `argosy_units{state="active"} 5`, `argosy_units{state="unknown"} 1`, `argosy_store_records{kind="placement"} 6`,
+		"argosy_names_age_seconds 31", `argosy_names_total{what="queries"} 9`, `argosy_names_total{what="refused"} 2`)
 }
 
 func TestNobodyCountsWithoutARegistry(t *testing.T) {

@@ -20,6 +20,13 @@ type Snapshot struct {
 	Age      time.Duration    // since the last sign that it is current
 	Size     int64            // of the store, in bytes; 0: not known
 	Quorum   bool
+	Names    *Names // nil: nothing is known of what answers names here
+}
+
+// Names is what the process that answers names on this node says of itself.
+type Names struct {
+	Age    float64          // of what it knows, in seconds; 0: it is fresh; -1: it knows nothing
+	Counts map[string]int64 // by what was done
 }
 
 var _ prometheus.Collector = Snapshot{}
@@ -45,6 +52,13 @@ func (s Snapshot) Collect(out chan<- prometheus.Metric) {
 	gauge(fleet+"_engine_leader_start_time", "When this server became the leader, in seconds since 1970; 0 while it does not lead.", start)
 	gauge("argosy_leader", "1 if this server is the leader.", flag(!s.Leading.IsZero()))
 	gauge("argosy_quorum", "1 if this server's store has a quorum.", flag(s.Quorum))
+	if s.Names != nil {
+		gauge("argosy_names_age_seconds", "Age of the catalog that names on this node follow from; 0 while it is fresh, -1 if none was ever heard.", s.Names.Age)
+		total := prometheus.NewDesc("argosy_names_total", "Questions for names on this node since its argosy-resolve.service was started: queries, and of these quick (on the short way), forwarded, cached (of others), refused, crowded (too much was going on); malformed messages.", []string{"what"}, nil)
+		for what, n := range s.Names.Counts {
+			out <- prometheus.MustNewConstMetric(total, prometheus.CounterValue, float64(n), what)
+		}
+	}
 	if s.Size != 0 {
 		gauge("argosy_store_size_bytes", "Size of this server's store on its disk.", float64(s.Size))
 	}

@@ -78,7 +78,7 @@ func ConfigKeys() []ConfigKey {
 // ConfigMarkdown renders the reference page of the configuration file.
 func ConfigMarkdown() string {
 	var b strings.Builder
-	b.WriteString("# Configuration\n\nA node needs no configuration file. If there is one, it is `" + ConfigPath + "`, in the syntax of unit files. A line\nthat is not understood is refused with file, line and reason, and the daemon does not start.\n\n`systemctl reload argosy.service` (or SIGHUP to the daemon) has it read again: labels count at once, all else from the\nnext start of the daemon, which its log says. A file that is refused changes nothing then.\n\nThis page is generated (`make docs`).\n")
+	b.WriteString("# Configuration\n\nA node needs no configuration file. If there is one, it is `" + ConfigPath + "`, in the syntax of unit files. A line\nthat is not understood is refused with file, line and reason, and the daemon does not start.\n\n`systemctl reload argosy.service` (or SIGHUP to the daemon) has it read again: labels count at once, all else from the\nnext start of the daemon, which its log says; what `[Resolve]` says, from the next start of `argosy-resolve.service`. A file that is refused changes nothing then.\n\nThis page is generated (`make docs`).\n")
 	section := ""
 	for _, k := range ConfigKeys() {
 		if k.Section != section {

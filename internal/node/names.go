@@ -17,6 +17,7 @@ import (
 	"argosy/internal/hostdns"
 	"argosy/internal/hostnet"
 	"argosy/internal/loop"
+	"argosy/internal/metrics"
 	"argosy/internal/resolve"
 	"argosy/internal/zone"
 )
@@ -97,19 +98,36 @@ func (d *Daemon) namesProblems(ctx context.Context) []string {
 	}
 	switch u := units[0]; {
 	case u.Load == "not-found":
-		return []string{fmt.Sprintf("names are not answered: there is no %s here (argosy init installs it)", ResolveService)}
+		return []string{fmt.Sprintf("names are not answered: there is no %s on this machine", ResolveService)}
 	case u.Active != "active" && u.Active != "activating":
 		return []string{fmt.Sprintf("names are not answered: %s is %s (journalctl -u %s)", ResolveService, u.Active, ResolveService)}
 	}
-	text, err := os.ReadFile(resolve.StatePath(runFolder))
+	state, err := namesState(resolve.StatePath(runFolder))
 	if err != nil {
 		return nil // it has just begun
 	}
-	var state resolve.State
-	if err := json.Unmarshal(text, &state); err != nil {
-		return []string{fmt.Sprintf("%s: %v", resolve.StatePath(runFolder), err)}
-	}
 	return state.Problems
+}
+
+// namesState is what the process that answers names says of itself.
+func namesState(path string) (state resolve.State, err error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return state, err
+	}
+	return state, json.Unmarshal(text, &state)
+}
+
+// namesMetrics is the same in numbers, nil if it says nothing.
+func namesMetrics(path string) *metrics.Names {
+	state, err := namesState(path)
+	if err != nil {
+		return nil
+	}
+	c := state.Counts
+	return &metrics.Names{Age: state.Age, Counts: map[string]int64{
+		"queries": c.Queries, "quick": c.Quick, "forwarded": c.Forwarded, "cached": c.Cached, "refused": c.Refused, "crowded": c.Crowded, "malformed": c.Malformed,
+	}}
 }
 
 // endNames stops the process that answers names, and makes sure that it has taken

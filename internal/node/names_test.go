@@ -54,6 +54,21 @@ func TestHowNamesAreConfigured(t *testing.T) {
 	}
 }
 
+func TestWhatIsCountedOfNames(t *testing.T) {
+	path := resolve.StatePath(t.TempDir())
+	if got := namesMetrics(path); got != nil {
+		t.Errorf("of a process that says nothing: %+v", got)
+	}
+	for text, want := range map[string]int64{`{"age":3,"counts":{"queries":7}}`: 7, `{"age":`: -1} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := namesMetrics(path); (got == nil) != (want < 0) || got != nil && (got.Counts["queries"] != want || got.Age != 3) {
+			t.Errorf("%s: %+v", text, got)
+		}
+	}
+}
+
 // many is the addresses of that many servers.
 func many(n int) string {
 	var all []string

@@ -23,6 +23,7 @@ import (
 	"argosy/internal/metrics"
 	"argosy/internal/mirror"
 	"argosy/internal/pki"
+	"argosy/internal/resolve"
 	"argosy/internal/store"
 	"argosy/internal/systemd"
 )
@@ -48,6 +49,7 @@ type ControlDeps struct {
 	Peer                     func(netip.AddrPort) *client.Client
 	Terminals                *api.Terminals // nil: none are opened
 	Keys                     api.KeySpace   // nil: applications have none
+	Names                    func() *metrics.Names
 	Leave, Reset             func(context.Context) error
 	Log                      *slog.Logger
 }
@@ -81,7 +83,7 @@ func NewControl(cfg ControlConfig, deps ControlDeps) *Control {
 		Events: kept, Metrics: counted, Leading: c.Engine.LeadingSince,
 		Store: deps.Store, Mirror: m, Health: c.Engine.Health, Sessions: c.sessions, Statuses: c.statuses,
 		Authority: deps.Authority, EtcdAuthority: deps.EtcdAuthority, CertLife: cfg.CertLife,
-		Voters: deps.Voters, InitialCluster: deps.InitialCluster,
+		Voters: deps.Voters, InitialCluster: deps.InitialCluster, Names: deps.Names,
 		Self: cfg.Node, Journal: deps.Journal, Peer: deps.Peer, Terminals: deps.Terminals, Keys: deps.Keys, Leave: deps.Leave, Reset: deps.Reset, Log: deps.Log,
 	})
 	return c
@@ -143,7 +145,8 @@ func (d *Daemon) runServer(ctx context.Context, keeper *pki.Keeper, c cluster.Cl
 		Peer: func(address netip.AddrPort) *client.Client {
 			return client.New(client.Config{Addresses: []string{address.String()}, TLS: keeper.ClientTLS()})
 		},
-		Terminals: d.terminals, Keys: keys, Leave: d.Leave, Reset: d.Reset, Log: d.deps.Log,
+		Terminals: d.terminals, Keys: keys, Names: func() *metrics.Names { return namesMetrics(resolve.StatePath(runFolder)) },
+		Leave: d.Leave, Reset: d.Reset, Log: d.deps.Log,
 	})
 	d.local.set(control.Local())
 	d.remote.set(control.Remote())

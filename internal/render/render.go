@@ -149,11 +149,23 @@ func sorted(set map[string]bool) []string {
 	return list
 }
 
-// Endpoint is where a service is reached, as templates see it.
+// Endpoint is where a service is reached, as templates see it: in plain texts, which
+// all functions take.
 type Endpoint struct {
-	cluster.Endpoint
-	Host string // the address, in brackets if it is one of IPv6
-	Addr string // host and port
+	Service, Unit, Instance string
+	Node, NodeID            string // the node's name, and its ID
+	Address                 string
+	Host                    string // the address, in brackets if it is one of IPv6
+	Port                    int
+	Addr                    string // host and port
+	Protocol                string
+	Parameters              map[string]string
+}
+
+// Node is where a node is, as templates see it.
+type Node struct {
+	Name, ID, Address string
+	Away              bool
 }
 
 // service returns the endpoints of a service that may be used, in a fixed order.
@@ -175,7 +187,11 @@ func endpointOf(e cluster.Endpoint) Endpoint {
 	if e.Address.Is6() {
 		host = "[" + host + "]"
 	}
-	return Endpoint{e, host, host + ":" + strconv.Itoa(int(e.Port))}
+	return Endpoint{
+		Service: e.Service, Unit: string(e.Unit), Instance: e.Unit.Instance(), Node: e.NodeName, NodeID: string(e.Node),
+		Address: e.Address.String(), Host: host, Port: int(e.Port), Addr: host + ":" + strconv.Itoa(int(e.Port)),
+		Protocol: e.Protocol, Parameters: e.Parameters,
+	}
 }
 
 // endpoint returns the first endpoint of a service; there must be one.
@@ -197,13 +213,22 @@ func (f *filling) serviceNames() []string {
 }
 
 // node returns where the node is on which the template is filled.
-func (f *filling) node() (cluster.Whereabouts, error) {
-	for _, n := range f.data.Nodes {
-		if n.ID == f.data.Self {
+func (f *filling) node() (Node, error) {
+	for _, n := range f.nodes() {
+		if n.ID == string(f.data.Self) {
 			return n, nil
 		}
 	}
-	return cluster.Whereabouts{}, cluster.Errorf(cluster.Invalid, "where this node is, is not known yet")
+	return Node{}, cluster.Errorf(cluster.Invalid, "where this node is, is not known yet")
+}
+
+// nodes returns where all nodes are.
+func (f *filling) nodes() []Node {
+	var list []Node
+	for _, n := range f.data.Nodes {
+		list = append(list, Node{n.Name, string(n.ID), n.Address.String(), n.Away})
+	}
+	return list
 }
 
 // Functions returns the names of all functions that templates can call.
@@ -223,7 +248,7 @@ func Functions() []string {
 func (f *filling) functions() template.FuncMap {
 	all := template.FuncMap{
 		"service": f.service, "endpoint": f.endpoint, "services": f.serviceNames,
-		"node": f.node, "nodes": func() []cluster.Whereabouts { return f.data.Nodes },
+		"node": f.node, "nodes": f.nodes,
 		"get": f.get, "gets": f.gets, "getv": f.getv, "getvs": f.getvs, "exists": f.exists, "ls": f.ls, "lsdir": f.lsdir,
 		"getenv":   f.getenv,
 		roundName:  f.round,

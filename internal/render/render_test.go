@@ -43,7 +43,7 @@ func world() render.Data {
 func TestFill(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		{"plain text", "a\nb", "a\nb"},
-		{"the endpoints of a service, those that may be used", `{{range service "web"}}{{.Unit}} {{.Addr}} {{.Host}} {{.Port}} {{.NodeName}};{{end}}`, "web@1.service 10.77.0.2:8080 10.77.0.2 8080 node-2;web@2.service [fd00::3]:8080 [fd00::3] 8080 node-2;"},
+		{"the endpoints of a service, those that may be used", `{{range service "web"}}{{.Unit}} {{.Addr}} {{.Host}} {{.Port}} {{.Node}} {{replace .Unit "@" "-" 1}} {{.Instance}};{{end}}`, "web@1.service 10.77.0.2:8080 10.77.0.2 8080 node-2 web-1.service 1;web@2.service [fd00::3]:8080 [fd00::3] 8080 node-2 web-2.service 2;"},
 		{"their parameters", `{{range service "web"}}{{or (index .Parameters "weight") "1"}} {{end}}`, "5 1 "},
 		{"a service without any", `{{len (service "db")}}{{range service "no"}}x{{else}} none{{end}}`, "0 none"},
 		{"the first endpoint", `{{with endpoint "web"}}{{.Addr}}{{end}}`, "10.77.0.2:8080"},

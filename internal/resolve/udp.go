@@ -5,20 +5,17 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"runtime"
 	"sync"
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
-	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
 
 // Sizes of the work on datagrams.
 const (
-	batchSize  = 64
-	packetMax  = 2048 // a question is far smaller; what is larger is not read
-	readersMax = 4    // on one address
+	batchSize = 64
+	packetMax = 2048 // a question is far smaller; what is larger is not read
 )
 
 // batches reads and writes many datagrams with one call of the kernel.
@@ -27,44 +24,37 @@ type batches interface {
 	WriteBatch(messages []ipv4.Message, flags int) (int, error)
 }
 
-// serveUDP answers datagrams until ctx ends or the socket fails.
+// serveUDP answers datagrams until ctx ends or the socket fails. One goroutine reads: two
+// that take turns wake each other up all the time, and cost a third of the answers that
+// can be given in a second of CPU. What it can do alone is more than a machine asks.
 func (s *Server) serveUDP(ctx context.Context, conn *net.UDPConn) error {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	var io batches = ipv4.NewPacketConn(conn)
-	if local, ok := conn.LocalAddr().(*net.UDPAddr); ok && local.AddrPort().Addr().Unmap().Is6() {
-		io = ipv6.NewPacketConn(conn)
+	r := newReader(s, conn)
+	defer r.waiting.Wait()
+	for {
+		if err := r.round(ctx); err != nil {
+			return err
+		}
 	}
-	var waiting sync.WaitGroup // for others' answers
-	defer waiting.Wait()
-	group, ctx := errgroup.WithContext(ctx)
-	for range min(runtime.NumCPU(), readersMax) {
-		group.Go(func() error {
-			r := newReader(s, conn, io, &waiting)
-			for {
-				if err := r.round(ctx); err != nil {
-					_ = conn.Close() // for the other readers
-					return err
-				}
-			}
-		})
-	}
-	return group.Wait()
 }
 
-// reader takes turns with others in reading from one socket.
+// reader reads from one socket.
 type reader struct {
 	server  *Server
 	conn    *net.UDPConn
 	io      batches
-	waiting *sync.WaitGroup
+	waiting sync.WaitGroup // for others' answers
 	in, out []ipv4.Message
 	replies [batchSize][udpPlain]byte // of the quick way
 	buffers [batchSize][1][]byte      // of out
 }
 
-func newReader(s *Server, conn *net.UDPConn, io batches, waiting *sync.WaitGroup) *reader {
-	r := &reader{server: s, conn: conn, io: io, waiting: waiting, in: make([]ipv4.Message, batchSize), out: make([]ipv4.Message, 0, batchSize)}
+func newReader(s *Server, conn *net.UDPConn) *reader {
+	r := &reader{server: s, conn: conn, io: ipv4.NewPacketConn(conn), in: make([]ipv4.Message, batchSize), out: make([]ipv4.Message, 0, batchSize)}
+	if local, ok := conn.LocalAddr().(*net.UDPAddr); ok && local.AddrPort().Addr().Unmap().Is6() {
+		r.io = ipv6.NewPacketConn(conn)
+	}
 	for i := range r.in {
 		r.in[i].Buffers = [][]byte{make([]byte, packetMax)}
 	}

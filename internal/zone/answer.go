@@ -81,7 +81,7 @@ func (z *Zone) Addresses(to []netip.Addr, name []byte, t Type, seed uint64) (add
 		for _, r := range hosts("", t, place.addresses) {
 			to = append(to, r.Address)
 		}
-	case place.group != nil && !place.onlySRV:
+	case place.group != nil && place.sd == "":
 		to = place.group.addresses(to, t, seed)
 	}
 	return to, true
@@ -141,10 +141,10 @@ func (q question) reverse(hosts []string) Answer {
 }
 
 func (q question) apex(to *Answer) {
-	switch q.kind {
-	case SOA:
+	if q.kind == SOA {
 		to.Answer = []Record{q.zone.soa(q.name)}
-	case NS:
+	}
+	if q.kind == NS {
 		var servers pool
 		for range q.zone.servers {
 			servers.add(netip.Addr{}, 1)
@@ -177,30 +177,35 @@ func (q question) list() (records []Record) {
 
 // group answers for the endpoints of a name.
 func (q question) group(to *Answer, at place) {
-	g := at.group
 	switch {
-	case q.kind == A || q.kind == AAAA:
-		if at.onlySRV {
-			return
-		}
-		for _, address := range g.addresses(nil, q.kind, q.seed) {
-			to.Answer = append(to.Answer, Record{Name: q.name, Type: q.kind, Address: address})
-		}
 	case q.kind == SRV:
-		for _, p := range g.targets(q.seed, RecordsMax) {
+		for _, p := range at.group.targets(q.seed, RecordsMax) {
 			to.Answer = append(to.Answer, srv(q.name, p))
 			to.Additional = append(to.Additional, glueOf(p))
 		}
-	case q.kind == TXT && at.sd != "" && at.single:
-		for _, p := range g.points {
-			to.Answer = append(to.Answer, sdText(q.name, p))
+	case at.sd != "":
+		q.discovery(to, at)
+	case q.kind == A || q.kind == AAAA:
+		for _, address := range at.group.addresses(nil, q.kind, q.seed) {
+			to.Answer = append(to.Answer, Record{Name: q.name, Type: q.kind, Address: address})
 		}
-	case q.kind == TXT && at.sd == "":
-		for _, text := range g.texts(RecordsMax) {
+	case q.kind == TXT:
+		for _, text := range at.group.texts(RecordsMax) {
 			to.Answer = append(to.Answer, Record{Name: q.name, Type: TXT, Text: text})
 		}
-	case q.kind == PTR && at.sd != "" && !at.single:
-		for _, p := range g.targets(q.seed, RecordsMax) {
+	}
+}
+
+// discovery answers for a name of DNS-SD: a service has its endpoints, and an endpoint
+// what it says of itself. Neither is a host.
+func (q question) discovery(to *Answer, at place) {
+	switch {
+	case q.kind == TXT && at.single:
+		for _, p := range at.group.points {
+			to.Answer = append(to.Answer, sdText(q.name, p))
+		}
+	case q.kind == PTR && !at.single:
+		for _, p := range at.group.targets(q.seed, RecordsMax) {
 			instance := p.label + "." + at.sd + "." + q.zone.domain
 			to.Answer = append(to.Answer, Record{Name: q.name, Type: PTR, Target: instance})
 			to.Additional = append(to.Additional, srv(instance, p), sdText(instance, p), glueOf(p))

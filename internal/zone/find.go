@@ -15,9 +15,8 @@ type place struct {
 	group     *group
 	// sd is "_web._tcp" for the names of DNS-SD, and single is set for those of one
 	// endpoint.
-	sd      string
-	single  bool
-	onlySRV bool // the name is none of a host
+	sd     string
+	single bool
 }
 
 // find finds a name in lower case. It keeps nothing of it.
@@ -92,13 +91,13 @@ func (z *Zone) findProtocol(rest []byte, protocol string) place {
 	}
 	sd := "_" + s.name + "._" + protocol
 	if rest == nil {
-		return place{exists: true, group: s.by[protocol], sd: sd, onlySRV: true}
+		return place{exists: true, group: s.by[protocol], sd: sd}
 	}
 	g := s.below[string(rest)]
 	if g == nil || g.label != string(rest) || g.protocol != protocol {
 		return place{} // an instance has no name there
 	}
-	return place{exists: true, group: g, sd: sd, single: true, onlySRV: true}
+	return place{exists: true, group: g, sd: sd, single: true}
 }
 
 // speaks reports whether any service has a protocol.

@@ -76,7 +76,7 @@ func (p *pool) pickWeighed(to []int, r *sequence, n int) []int {
 	left, total := make([]int, p.len()), p.total
 	copy(left, p.weights)
 	for range n {
-		at := -1
+		var at int
 		if total > 0 {
 			at = heavy(left, r.below(total))
 			total -= left[at]

@@ -102,6 +102,8 @@ func section(mark string, records []zone.Record) string {
 			line += fmt.Sprintf("%q", r.Text)
 		case zone.SOA:
 			line += fmt.Sprintf("SOA %d", r.Serial)
+		case zone.ANY:
+			line += "of all types, which no record is"
 		}
 		lines = append(lines, line)
 	}

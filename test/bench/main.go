@@ -36,6 +36,7 @@ func sections() []section {
 	return []section{
 		{"lab", "On lab nodes", labText, measureLab},
 		{"announcing", "Announcing", announcingText, measureAnnouncing},
+		{"names", "Names", namesText, measureNames},
 		{"placing", "Placing alone", placingText, measurePlacing},
 		{"committing", "Placements in the store", committingText, measureCommitting},
 		{"control", "A thousand nodes", controlText, measureControl},
