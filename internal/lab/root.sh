@@ -7,13 +7,14 @@
 set -eu -o pipefail
 export LC_ALL=C
 
-recipe=2 # grows when anything below changes what is built
+recipe=3 # grows when anything below changes what is built
 suite=trixie
 packages="systemd systemd-sysv dbus iproute2 nftables podman crun netavark aardvark-dns
-	ca-certificates curl procps bash-completion bind9-dnsutils systemd-resolved"
+	ca-certificates curl procps bash-completion bind9-dnsutils systemd-resolved
+	redis-server haproxy"
 # Services that have nothing to do on a lab node, or cannot do it; resolved is for tests to
-# unmask.
-masked="systemd-resolved.service systemd-modules-load.service netavark-dhcp-proxy.service netavark-dhcp-proxy.socket ldconfig.service
+# unmask. What redis and haproxy do there the cluster says (examples/shop).
+masked="systemd-resolved.service redis-server.service haproxy.service systemd-modules-load.service netavark-dhcp-proxy.service netavark-dhcp-proxy.socket ldconfig.service
 	systemd-journal-catalog-update.service systemd-firstboot.service systemd-update-done.service
 	getty@.service console-getty.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer
 	e2scrub_all.timer fstrim.timer"
