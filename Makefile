@@ -16,15 +16,19 @@ WHERE := $(if $(filter-out lab,$(NAME)), --name $(NAME))$(if $(filter-out /var/l
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-up: ## three nodes on this machine, one cluster, the example running in it
+up: ## three nodes on this machine, one cluster, the examples running in it
 	@tools/require.sh root go lab
 	@echo 'building the program and the root of the nodes, side by side (what is built stays)'
 	@tools/beside.sh '$(MAKE) -s build' 'internal/lab/root.sh $(CACHE) >/dev/null'
 	@$(LAB) up --nodes 3 --name $(NAME) --state $(STATE)
 	@bin/argosy --context $(NAME) start examples/hello/hello.service
-	@echo; bin/argosy --context $(NAME) status; echo; bin/argosy --context $(NAME) list-units; echo
+	@bin/argosy --context $(NAME) kv put /templates/lb <examples/shop/haproxy.cfg.tmpl
+	@bin/argosy --context $(NAME) submit examples/shop/shop@.service
+	@cd examples/shop && ../../bin/argosy --context $(NAME) start counter.service lb-config.service lb.service shop@{1..3}
+	@echo; bin/argosy --context $(NAME) status; echo; bin/argosy --context $(NAME) list-units; echo; bin/argosy --context $(NAME) services; echo
 	@echo 'Try next:'
 	@echo '  bin/argosy journal -f hello.service      # its log, wherever it runs'
+	@echo '  bin/argosy ssh node-1 -- curl -s http://lb/   # a visit to the shop, by name (examples/shop)'
 	@echo '  bin/argosy lab power node-2 off$(or $(WHERE),         ) # pull a plug (node-1 is where you look from)'
 	@echo '  bin/argosy list-units -w                 # and watch'
 
