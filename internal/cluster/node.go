@@ -27,6 +27,9 @@ type Cluster struct {
 	// Timings are the same on every node: the safety of sessions rests on
 	// both sides counting with the same figures.
 	Timings Timings `json:"timings"`
+	// Domain is what the names of the cluster end in: one name must mean the same on
+	// every node. It is empty in records from before there were names.
+	Domain string `json:"domain,omitempty"`
 }
 
 // Node is a machine of the cluster: what was fixed when it joined, and what

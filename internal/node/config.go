@@ -59,7 +59,7 @@ func ConfigKeys() []ConfigKey {
 		{"Node", "CertificateLife", "24h", "How long certificates live that this node issues as a server. They are renewed by themselves after 50 to 80 % of it.", setCertLife},
 		{"Cluster", "Peers", "", "The addresses of all nodes that shall form a cluster together, the same list in the same order on each. The first one begins, once more than half of them answer and none is in a cluster.", setPeers},
 		{"Cluster", "ClusterSecret", "", "What the peers have in common; at least 16 characters. Whoever has it can join, and become the cluster.", setSecret},
-		{"Resolve", "Domain", "argosy.internal", "What the names of the cluster end in. It must be the same on all its nodes.", setDomain},
+		{"Resolve", "Domain", "argosy.internal", "What the names of the cluster end in. It is fixed when a cluster is formed.", setDomain},
 		{"Resolve", "Forward", "the servers that the machine asks", "Whom to ask for names of others: addresses, with `:port` if it is not 53. With a domain before them, for the names in it only (`Forward=corp.example 10.0.0.53`). May be given several times.", setForward},
 		{"Resolve", "Refuse", "no", "`yes`: names of others are refused. Servers of single domains (`Forward=`) are not asked then either.", setYes(func(c *Config) *bool { return &c.Resolve.Refuse })},
 		{"Resolve", "Network", "yes", "`no`: names are answered on the machine itself only (at 169.254.53.53), not at the node's address. There they are answered to everybody who reaches it, in the clear, as DNS is; names of others only to addresses of private networks.", setYes(func(c *Config) *bool { return &c.Resolve.Network })},
@@ -100,7 +100,7 @@ func LoadConfig(path string) (Config, error) {
 	cfg := Config{
 		Name: host, Sockets: []string{"/run/argosy/argosy.sock"}, Dir: "/var/lib/argosy",
 		Timings: cluster.DefaultTimings(), NodeCert: 24 * time.Hour,
-		Resolve: ResolveConfig{Domain: defaultDomain, Network: true, Host: true}, KeySpace: defaultKeySpace(),
+		Resolve: ResolveConfig{Network: true, Host: true}, KeySpace: defaultKeySpace(),
 	}
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -117,10 +117,14 @@ func LoadConfig(path string) (Config, error) {
 
 // problems are what an operator should know of a configuration in a cluster.
 func (c Config) problems(of cluster.Cluster) []string {
+	var problems []string
 	if c.TimingsSet && c.Timings != of.Timings {
-		return []string{"the timings in " + ConfigPath + " are not those of the cluster, which count"}
+		problems = append(problems, "the timings in "+ConfigPath+" are not those of the cluster, which count")
 	}
-	return nil
+	if said := c.Resolve.Domain; said != "" && said != c.Resolve.domain(of) {
+		problems = append(problems, fmt.Sprintf("the domain in %s is not that of the cluster, %s, which counts", ConfigPath, of.Domain))
+	}
+	return problems
 }
 
 // parseConfig applies a file's text to cfg.

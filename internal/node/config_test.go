@@ -82,7 +82,7 @@ Lost=5s
 }
 
 func TestAFileThatDiffersFromTheClusterIsAProblemOfTheNode(t *testing.T) {
-	of := cluster.Cluster{Timings: cluster.FastTimings()}
+	of := cluster.Cluster{Timings: cluster.FastTimings(), Domain: "of.cluster"}
 	for _, tt := range []struct {
 		name string
 		cfg  Config
@@ -91,6 +91,8 @@ func TestAFileThatDiffersFromTheClusterIsAProblemOfTheNode(t *testing.T) {
 		{"a file without timings takes the cluster's", Config{Timings: cluster.DefaultTimings()}, 0},
 		{"a file with the cluster's timings", Config{Timings: cluster.FastTimings(), TimingsSet: true}, 0},
 		{"a file with others", Config{Timings: cluster.WideTimings(), TimingsSet: true}, 1},
+		{"a file with the cluster's domain", Config{Resolve: ResolveConfig{Domain: "of.cluster"}}, 0},
+		{"a file with another", Config{Resolve: ResolveConfig{Domain: "another.one"}}, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := tt.cfg.problems(of); len(got) != tt.want {

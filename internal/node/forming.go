@@ -62,7 +62,7 @@ func (d *Daemon) found(ctx context.Context, req wire.InitRequest, trust authorit
 	if req.Address.IsValid() {
 		d.cfg.Address = req.Address
 	}
-	c := cluster.Cluster{ID: trust.cluster.ID(), Name: req.Name, Created: time.Now().UTC(), Timings: d.cfg.Timings}
+	c := cluster.Cluster{ID: trust.cluster.ID(), Name: req.Name, Created: time.Now().UTC(), Timings: d.cfg.Timings, Domain: d.cfg.Resolve.domain(cluster.Cluster{})}
 	_, csr, err := pki.LoadOrNewKey(d.disk.identity())
 	if err != nil {
 		return wire.Identity{}, err

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"argosy/internal/cluster"
 	"argosy/internal/hostdns"
 	"argosy/internal/hostnet"
 	"argosy/internal/loop"
@@ -34,7 +36,7 @@ const runFolder = "/run/argosy"
 
 // ResolveConfig says how names are answered.
 type ResolveConfig struct {
-	Domain  string
+	Domain  string            // "": nothing is said of it
 	Forward resolve.Upstreams // nil: the servers that the machine asks
 	Refuse  bool
 	Network bool // who reaches the node's address may ask there
@@ -43,6 +45,11 @@ type ResolveConfig struct {
 
 func (c ResolveConfig) equal(d ResolveConfig) bool {
 	return c.Domain == d.Domain && c.Refuse == d.Refuse && c.Network == d.Network && c.Host == d.Host && maps.EqualFunc(c.Forward, d.Forward, slices.Equal)
+}
+
+// domain is what names end in on a node of a cluster, or in one that is being formed.
+func (c ResolveConfig) domain(of cluster.Cluster) string {
+	return cmp.Or(of.Domain, c.Domain, defaultDomain)
 }
 
 // NamesConfig is what the process that answers names is told, on a node of this
@@ -55,8 +62,13 @@ func NamesConfig(cfg Config) (resolve.Config, error) {
 			return resolve.Config{}, err
 		}
 	}
+	var of cluster.Cluster
+	if _, err := (disk{cfg.Dir}).load("cluster.json", &of); err != nil {
+		return resolve.Config{}, err
+	}
+	domain := cfg.Resolve.domain(of)
 	out := resolve.Config{
-		Domain: cfg.Resolve.Domain, Refuse: cfg.Resolve.Refuse, Upstreams: cfg.Resolve.Forward,
+		Domain: domain, Refuse: cfg.Resolve.Refuse, Upstreams: cfg.Resolve.Forward,
 		Listen: []netip.AddrPort{netip.AddrPortFrom(resolve.OwnAddress(), resolve.Port)}, Own: own,
 		Copy: resolve.CopyPath(cfg.Dir), State: resolve.StatePath(runFolder),
 	}
@@ -64,7 +76,7 @@ func NamesConfig(cfg Config) (resolve.Config, error) {
 		out.Listen = append(out.Listen, netip.AddrPortFrom(own, resolve.Port))
 	}
 	if cfg.Resolve.Host {
-		out.Hook = &hostdns.Wanted{Server: resolve.OwnAddress(), Domain: cfg.Resolve.Domain}
+		out.Hook = &hostdns.Wanted{Server: resolve.OwnAddress(), Domain: domain}
 	}
 	return out, nil
 }

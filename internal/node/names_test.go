@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"argosy/internal/cluster"
 	"argosy/internal/resolve"
 )
 
@@ -19,7 +20,8 @@ func TestHowNamesAreConfigured(t *testing.T) {
 		}
 		return LoadConfig(path)
 	}
-	cfg, err := load("[Node]\nAddress=10.0.0.1\n")
+	dir := t.TempDir()
+	cfg, err := load("[Node]\nAddress=10.0.0.1\nDirectory=" + dir + "\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +30,7 @@ func TestHowNamesAreConfigured(t *testing.T) {
 		!slices.Equal(names.Listen, []netip.AddrPort{netip.MustParseAddrPort("169.254.53.53:53"), netip.MustParseAddrPort("10.0.0.1:53")}) {
 		t.Errorf("what is left out: %+v, %v", names, err)
 	}
-	cfg, err = load("[Node]\nAddress=10.0.0.1\n[Resolve]\nDomain=Cluster.Corp.\nForward=192.0.2.1 192.0.2.2:5353\nForward=lab.example [2001:db8::1]:53 192.0.2.3\nForward=home 192.0.2.4\nHost=no\nRefuse=yes\nNetwork=no\n")
+	cfg, err = load("[Node]\nAddress=10.0.0.1\nDirectory=" + dir + "\n[Resolve]\nDomain=Cluster.Corp.\nForward=192.0.2.1 192.0.2.2:5353\nForward=lab.example [2001:db8::1]:53 192.0.2.3\nForward=home 192.0.2.4\nHost=no\nRefuse=yes\nNetwork=no\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,6 +44,13 @@ func TestHowNamesAreConfigured(t *testing.T) {
 	want := resolve.Upstreams{"": servers("192.0.2.1:53", "192.0.2.2:5353"), "lab.example": servers("[2001:db8::1]:53", "192.0.2.3:53"), "home": servers("192.0.2.4:53")}
 	if err != nil || names.Domain != "cluster.corp" || !names.Refuse || names.Hook != nil || len(names.Listen) != 1 || !(ResolveConfig{Forward: names.Upstreams}).equal(ResolveConfig{Forward: want}) {
 		t.Errorf("%+v, %v", names, err)
+	}
+	// The cluster's counts.
+	if err := (disk{dir}).save("cluster.json", cluster.Cluster{Domain: "of.cluster"}); err != nil {
+		t.Fatal(err)
+	}
+	if names, err := NamesConfig(cfg); err != nil || names.Domain != "of.cluster" {
+		t.Errorf("in a cluster of another domain: %+v, %v", names, err)
 	}
 	for line, reason := range map[string]string{
 		"Domain=internal": "root", "Domain=a..b": "no domain", "Domain=": "no domain", "Refuse=perhaps": "neither yes nor no",

@@ -77,7 +77,10 @@ func (f *follower) run(ctx context.Context) error {
 	group.Go(func() error { return loop.New("catalog", f.log, f.listen).Run(ctx) })
 	group.Go(func() error { return f.save.Run(ctx) })
 	err := group.Wait()
-	return errors.Join(err, f.write())
+	if err := f.write(); err != nil {
+		f.log.Warn("what is known of names was not kept", "err", err)
+	}
+	return err
 }
 
 // listen follows the daemon until its stream ends; the loop then asks it again.

@@ -15,8 +15,9 @@ import (
 	"argosy/internal/loop"
 )
 
-// receiveBuffer is how much of what comes at once the kernel keeps until it is read.
-const receiveBuffer = 1 << 20
+// receiveBuffer is how much of what comes at once the kernel keeps until it is read: what
+// it allows by itself is a few hundred datagrams, of which a burst loses others' too.
+const receiveBuffer = 4 << 20
 
 // listener answers at one address, over UDP and TCP.
 type listener struct {
@@ -56,7 +57,7 @@ func (l *listener) open(ctx context.Context) (*net.UDPConn, net.Listener, error)
 	if err != nil {
 		return nil, nil, err
 	}
-	_ = udp.SetReadBuffer(receiveBuffer) // as much as the kernel allows
+	growBuffer(udp)
 	address := netip.AddrPortFrom(l.address.Addr(), udp.LocalAddr().(*net.UDPAddr).AddrPort().Port())
 	tcp, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address.String())
 	if err != nil {
@@ -64,6 +65,21 @@ func (l *listener) open(ctx context.Context) (*net.UDPConn, net.Listener, error)
 		return nil, nil, err
 	}
 	return udp, tcp, nil
+}
+
+// growBuffer makes room for bursts, as much as root may have, or else as the kernel allows.
+func growBuffer(conn *net.UDPConn) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return
+	}
+	forced := errors.New("not tried")
+	_ = raw.Control(func(fd uintptr) {
+		forced = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer)
+	})
+	if forced != nil {
+		_ = conn.SetReadBuffer(receiveBuffer) // smaller than wanted is no reason not to answer
+	}
 }
 
 // explain says what an administrator can do about it.

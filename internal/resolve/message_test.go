@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
@@ -270,6 +271,39 @@ func FuzzMessage(f *testing.F) {
 			}
 		}
 		bothWays(t, s, packet)
+	})
+}
+
+// Whatever another server says, what is passed on can be read, and fits.
+func FuzzPassOn(f *testing.F) {
+	q := question("example.org.", dns.TypeA, edns(1232))
+	a := new(dns.Msg).SetReply(q)
+	f.Add(packed(f, a))
+	for _, rr := range []dns.RR{
+		&dns.A{Hdr: dns.RR_Header{Name: "example.org.", Rrtype: dns.TypeA, Class: 1, Ttl: 5}, A: local().AsSlice()},
+		&dns.TXT{Hdr: dns.RR_Header{Name: "example.org.", Rrtype: dns.TypeTXT, Class: 1}, Txt: []string{strings.Repeat("x", 200)}},
+		&dns.CNAME{Hdr: dns.RR_Header{Name: "example.org.", Rrtype: dns.TypeCNAME, Class: 1}, Target: `a\.b.`},
+	} {
+		a.Answer = append(a.Answer, rr)
+		f.Add(packed(f, a))
+	}
+	f.Fuzz(func(t *testing.T, said []byte) {
+		heard := new(dns.Msg)
+		if heard.Unpack(said) != nil {
+			return
+		}
+		c := newCache()
+		c.put(keyOf(q), heard, time.Unix(0, 0))
+		if kept := c.get(keyOf(q), time.Unix(0, 0)); kept != nil {
+			heard = kept
+		}
+		for _, tcp := range []bool{false, true} {
+			reply := newReply(q, tcp).passOn(heard.Copy())
+			m := new(dns.Msg)
+			if err := m.Unpack(reply); err != nil || !tcp && len(reply) > udpSize || m.Id != q.Id || len(m.Question) != 1 || m.Question[0].Name != "example.org." {
+				t.Fatalf("%x: %v, %v", said, m, err)
+			}
+		}
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -140,9 +141,10 @@ func TestBadClientsOfTCP(t *testing.T) {
 	}
 }
 
+// Who keeps connections to himself keeps nobody out: the one that was silent longest goes.
 func TestConnectionsAreBounded(t *testing.T) {
 	s := serving(small())
-	s.conns = newTurns(10, 4)
+	s.guests = newGuests(10, 4)
 	at := listening(t, s)
 	packet := packed(t, question("web.argosy.internal.", dns.TypeA))
 	works := func(conn net.Conn) bool {
@@ -153,25 +155,72 @@ func TestConnectionsAreBounded(t *testing.T) {
 		return err == nil
 	}
 	var open []net.Conn
-	for i := range 4 {
+	for i := range 50 {
 		conn := connect(t, "tcp", at)
 		if open = append(open, conn); !works(conn) {
 			t.Fatalf("connection %d is refused", i)
 		}
 	}
-	if works(connect(t, "tcp", at)) {
-		t.Error("one client may have as many as it likes")
-	}
-	_ = open[0].Close()
-	again := false
-	for range 1000 {
-		if again = works(connect(t, "tcp", at)); again {
-			break
+	for i, conn := range open {
+		if want := i >= 46; works(conn) != want {
+			t.Errorf("connection %d is served: %v", i, !want)
 		}
-		runtime.Gosched()
 	}
-	if !again {
-		t.Error("what was closed still counts")
+	s.guests.mu.Lock()
+	defer s.guests.mu.Unlock()
+	if n := len(s.guests.open); n != 4 {
+		t.Errorf("%d are open", n)
+	}
+}
+
+func TestWhoGoesWhenThereIsNoRoom(t *testing.T) {
+	g := newGuests(4, 3)
+	now := time.Now()
+	others, one := local(), netip.MustParseAddr("10.88.0.2")
+	conn := func() net.Conn {
+		a, b := net.Pipe()
+		t.Cleanup(func() { _ = a.Close(); _ = b.Close() })
+		return a
+	}
+	closed := func(o *guest) bool {
+		_ = o.conn.SetReadDeadline(time.Now())
+		_, err := o.conn.Read(make([]byte, 1))
+		return !errors.Is(err, os.ErrDeadlineExceeded)
+	}
+	expect := func(why string, crowded, want bool, gone *guest, stay ...*guest) {
+		t.Helper()
+		if crowded != want || gone != nil && !closed(gone) {
+			t.Errorf("%s: crowded: %v", why, crowded)
+		}
+		for _, o := range stay {
+			if closed(o) {
+				t.Errorf("%s: another one is closed", why)
+			}
+		}
+	}
+	at := func(n int) time.Time { return now.Add(time.Duration(n) * time.Second) }
+	a, crowded := g.admit(one, conn(), at(0))
+	expect("the first", crowded, false, nil, a)
+	b, _ := g.admit(one, conn(), at(1))
+	c, _ := g.admit(one, conn(), at(2))
+	g.mark(c, true, at(2))
+	g.mark(a, false, at(3)) // it has just spoken
+	d, crowded := g.admit(one, conn(), at(4))
+	expect("a fourth of one client", crowded, true, b, a, c, d)
+	e, crowded := g.admit(others, conn(), at(6))
+	expect("one of another client", crowded, false, nil, a, c, d, e)
+	f, crowded := g.admit(others, conn(), at(7))
+	expect("one more than there may be", crowded, true, a, c, d, e, f)
+	for _, o := range []*guest{d, e, f} {
+		g.mark(o, true, at(8))
+	}
+	_, crowded = g.admit(others, conn(), at(9))
+	expect("all wait for answers", crowded, true, c, d, e, f)
+	for _, o := range []*guest{a, d} {
+		g.leave(o)
+	}
+	if len(g.open) != 3 {
+		t.Errorf("%d are open", len(g.open))
 	}
 }
 

@@ -119,7 +119,10 @@ func (p *process) run(ctx context.Context) error {
 		return loop.New("host", deps.Log, p.tend).Run(running)
 	})
 	err := group.Wait()
-	return errors.Join(err, p.end())
+	if err := p.end(); err != nil {
+		deps.Log.Error("not everything was taken back", "err", err)
+	}
+	return err
 }
 
 func newProcess(cfg Config, deps Deps) *process {
@@ -210,17 +213,20 @@ func sameUpstreams(a, b Upstreams) bool {
 
 // complain notes what is wrong with the host.
 func (p *process) complain(err error) {
+	var problems []string
+	if err != nil {
+		text := err.Error()
+		if hint := cluster.HintOf(err); hint != "" {
+			text += " (" + hint + ")"
+		}
+		problems = []string{text}
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.hooks = nil
-	if err == nil {
-		return
+	if err != nil && !slices.Equal(problems, p.hooks) {
+		p.deps.Log.Warn("this machine is not as it is to be", "err", err)
 	}
-	text := err.Error()
-	if hint := cluster.HintOf(err); hint != "" {
-		text += " (" + hint + ")"
-	}
-	p.hooks = []string{text}
+	p.hooks = problems
 }
 
 // state is what there is to say.

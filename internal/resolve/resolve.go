@@ -56,7 +56,7 @@ type Server struct {
 	stale   atomic.Bool
 	count   counters
 	asking  *turns // questions on their way to other servers
-	conns   *turns // connections of TCP
+	guests  *guests
 }
 
 // NewServer makes a server that knows no name of the domain yet. Names of others are
@@ -64,7 +64,7 @@ type Server struct {
 func NewServer(domain string, forward *Forwarder, own []netip.Addr) *Server {
 	return &Server{
 		domain: strings.ToLower(domain) + ".", forward: forward, own: own,
-		asking: newTurns(askingMax, askingMax/2), conns: newTurns(connsMax, connsMax/4),
+		asking: newTurns(askingMax, askingMax/2), guests: newGuests(connsMax, connsMax/4),
 	}
 }
 

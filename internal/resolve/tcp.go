@@ -13,7 +13,7 @@ import (
 
 // How long a client of TCP is waited for. A connection has a goroutine of its own and
 // deadlines for all that it does, so that one that is slow, silent or malformed makes
-// nobody else wait; how many there are is bounded (connsMax).
+// nobody else wait; how many there are is bounded (guests).
 const (
 	idleMax  = 10 * time.Second // between two messages
 	readMax  = 2 * time.Second  // for the rest of a message that has begun
@@ -35,14 +35,13 @@ func (s *Server) serveTCP(ctx context.Context, listener net.Listener) error {
 			return err
 		}
 		from := addressOf(conn.RemoteAddr())
-		if !s.conns.take(from) {
+		guest, crowded := s.guests.admit(from, conn, time.Now())
+		if crowded {
 			s.count.crowded.Add(1)
-			_ = conn.Close()
-			continue
 		}
 		open.Go(func() {
-			defer s.conns.give(from)
-			s.converse(ctx, conn, from)
+			defer s.guests.leave(guest)
+			s.converse(ctx, guest)
 		})
 	}
 }
@@ -62,7 +61,8 @@ func addressOf(a net.Addr) netip.Addr {
 
 // converse answers one message after the other, until the client ends it, is too slow,
 // or sends what is no message.
-func (s *Server) converse(ctx context.Context, conn net.Conn, from netip.Addr) {
+func (s *Server) converse(ctx context.Context, guest *guest) {
+	conn := guest.conn
 	defer func() { _ = conn.Close() }()
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
@@ -71,10 +71,12 @@ func (s *Server) converse(ctx context.Context, conn net.Conn, from netip.Addr) {
 		if err != nil {
 			return
 		}
-		reply, ask := s.answer(nil, packet, from, true)
+		s.guests.mark(guest, true, time.Now())
+		reply, ask := s.answer(nil, packet, guest.client, true)
 		if ask != nil {
 			reply = ask(ctx)
 		}
+		s.guests.mark(guest, false, time.Now()) // who does not read is not waited for
 		if reply == nil || writeMessage(conn, reply) != nil {
 			return
 		}

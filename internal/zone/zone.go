@@ -57,8 +57,8 @@ type Zone struct {
 }
 
 // New makes the zone of a catalog under a domain that CheckDomain finds legal. Services
-// that are as in an earlier zone of the domain are taken over from it; there need not be
-// one.
+// whose endpoints are the very ones of an earlier zone of the domain, as Catalog.With
+// leaves those that a change does not name, are taken over from it; there need not be one.
 func New(domain string, known catalog.Catalog, revision cluster.Revision, earlier *Zone) *Zone {
 	z := &Zone{
 		domain: normal(domain), serial: uint32(revision), known: known, //nolint:gosec // serials go round
@@ -68,12 +68,8 @@ func New(domain string, known catalog.Catalog, revision cluster.Revision, earlie
 	if earlier == nil || earlier.domain != z.domain {
 		earlier = &Zone{}
 	}
-	different := map[string]bool{}
-	for _, s := range earlier.known.To(known).Services {
-		different[s.Name] = true
-	}
 	for _, s := range known.Services {
-		if old := earlier.services[s.Name]; old != nil && !different[s.Name] {
+		if old := earlier.services[s.Name]; old != nil && shared(old.from, s.Endpoints) {
 			z.services[s.Name] = old
 		} else {
 			z.services[s.Name] = newService(s, z.domain)
@@ -179,9 +175,15 @@ func decimal(to []byte, b byte) []byte {
 	return append(to, '0'+b%10)
 }
 
+// shared reports whether two lists are the same one, rather than look at what they say.
+func shared(a, b []cluster.Endpoint) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+}
+
 // service is one service with all the names that lead to endpoints of it.
 type service struct {
 	name  string
+	from  []cluster.Endpoint
 	all   group
 	below map[string]*group // by instance, and by the labels of single endpoints
 	on    map[string]*group // by node
@@ -189,7 +191,7 @@ type service struct {
 }
 
 func newService(s cluster.Service, domain string) *service {
-	out := &service{name: s.Name, below: map[string]*group{}, on: map[string]*group{}, by: map[string]*group{}}
+	out := &service{name: s.Name, from: s.Endpoints, below: map[string]*group{}, on: map[string]*group{}, by: map[string]*group{}}
 	labels := labelsOf(s.Endpoints)
 	for i, e := range s.Endpoints {
 		p := point{endpoint: e, label: labels[i], weight: parameter(e.Parameters, "weight", 1), priority: parameter(e.Parameters, "priority", 0)}
