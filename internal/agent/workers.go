@@ -213,8 +213,9 @@ func (w *workers) carryOut(ctx context.Context, step converge.Step, want *cluste
 		return "", manager.Remove(ctx, step.Unit)
 	case converge.GiveUp:
 		return manager.Run(ctx, systemd.Stop, step.Unit)
+	default:
+		return manager.Run(ctx, systemd.Verb(step.Kind), step.Unit)
 	}
-	return manager.Run(ctx, systemd.Verb(step.Kind), step.Unit)
 }
 
 // asks remembers what systemd is about to be asked: whoever waits for the end

@@ -146,7 +146,7 @@ func diff[T any, K interface{ ~string }](before, after []T, key func(*T) K, same
 // sameView reports whether two views of a unit say the same. Those that a picture
 // kept from the one before do: they share all that is behind a pointer.
 func sameView(a, b *wire.UnitView) bool {
-	if a.Unit.Equal(b.Unit) && a.Placement == b.Placement && shared(a.Statuses, b.Statuses) {
+	if a.Equal(b.Unit) && a.Placement == b.Placement && shared(a.Statuses, b.Statuses) {
 		return a.Global == b.Global && a.State == b.State && a.Problem == b.Problem
 	}
 	return reflect.DeepEqual(a, b)

@@ -18,7 +18,7 @@ import (
 // world draws what is wanted, what is seen and what is remembered.
 func world(t *rapid.T) converge.Input {
 	in := converge.Input{Memory: converge.Memory{}, Now: now, Lag: rapid.SampledFrom([]time.Duration{0, time.Minute}).Draw(t, "lag")}
-	in.Restarting = converge.Restarting{}
+	in.Restarting, in.Announced, in.Sick = converge.Restarting{}, map[cluster.UnitName]bool{}, map[cluster.UnitName]string{}
 	text := rapid.SampledFrom([]string{"a", "b"})
 	uid := rapid.SampledFrom([]cluster.UID{"u1", "u2"})
 	epoch := rapid.Int64Range(1, 2)
@@ -39,6 +39,10 @@ func world(t *rapid.T) converge.Input {
 				u.AutoRestarts--
 				in.Restarting.Seen([]systemd.Unit{u}, now)
 			}
+		}
+		in.Announced[name] = rapid.Bool().Draw(t, "announced")
+		if rapid.Bool().Draw(t, "sick") {
+			in.Sick[name] = "it answers badly"
 		}
 		if rapid.Bool().Draw(t, "known") {
 			in.Memory[name] = drawKnown(t, text, uid, epoch)
@@ -140,6 +144,7 @@ func (m *model) do(name cluster.UnitName, step converge.Step, want *cluster.Assi
 		u.Stale = false
 	case converge.Start, converge.Restart:
 		u.Active = "active"
+	case converge.Withdraw: // is nothing that systemd shows
 	}
 	if u.FileHash == "" && (u.Active == "inactive") {
 		delete(m.units, name)
@@ -230,7 +235,7 @@ func TestUnitsDoNotDependOnEachOther(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in := world(t)
 		for _, d := range converge.Plan(in) {
-			alone := converge.Input{Memory: in.Memory, Now: now, Lag: in.Lag, Restarting: in.Restarting}
+			alone := converge.Input{Memory: in.Memory, Now: now, Lag: in.Lag, Restarting: in.Restarting, Announced: in.Announced, Sick: in.Sick}
 			for _, a := range in.Want {
 				if a.Name == d.Unit {
 					alone.Want = append(alone.Want, a)
@@ -243,6 +248,21 @@ func TestUnitsDoNotDependOnEachOther(t *testing.T) {
 			}
 			if diff := cmp.Diff([]converge.Decision{d}, converge.Plan(alone)); diff != "" {
 				t.Fatal(diff)
+			}
+		}
+	})
+}
+
+func TestWhateverIsStoppedIsWithdrawnIfItIsAnnounced(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := world(t)
+		for _, d := range converge.Plan(in) {
+			withdrawn := false
+			for _, s := range d.Steps {
+				withdrawn = withdrawn || s.Kind == converge.Withdraw
+				if s.Kind.Stops() && withdrawn != in.Announced[d.Unit] {
+					t.Fatalf("announced: %v; %+v", in.Announced[d.Unit], d.Steps)
+				}
 			}
 		}
 	})

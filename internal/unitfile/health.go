@@ -142,6 +142,17 @@ func (o *options) probe(offers []cluster.Offer) Probe {
 	return p
 }
 
+// pathOf returns what is asked for at a port; ok is false if there can be none of that.
+func pathOf(kind string, u *url.URL) (path string, ok bool) {
+	switch kind {
+	case ProbeTCP:
+		return "", u.RequestURI() == "/"
+	case ProbeGRPC:
+		return strings.TrimPrefix(u.Path, "/"), u.RawQuery == ""
+	}
+	return u.RequestURI(), true
+}
+
 // command reads the command of exec:.
 func (o *options) command(w word, text string) Probe {
 	words, err := SplitWords(text, Unescape)
@@ -183,34 +194,37 @@ func (o *options) target(w word, rest string, offers []cluster.Offer, p *Probe) 
 		o.report.errorf(w.line, healthHint, "%s=%s: what comes after :// is no host and port", keyHealth, clip(w.text, quoteMax))
 		return false
 	}
-	p.Host, p.Path = u.Hostname(), u.RequestURI()
-	if p.Kind == ProbeTCP && u.RequestURI() != "/" || p.Kind == ProbeGRPC && u.RawQuery != "" {
+	if p.Path, ok = pathOf(p.Kind, u); !ok {
 		o.report.errorf(w.line, "leave it out", "%s=%s: there is no such path to ask for", keyHealth, clip(w.text, quoteMax))
 		return false
 	}
-	if p.Kind == ProbeTCP || p.Kind == ProbeGRPC {
-		p.Path = strings.TrimPrefix(u.Path, "/")
-	}
 	if u.Port() == "" {
-		p.Host, p.Service = "", u.Hostname()
-		if slices.ContainsFunc(offers, func(offer cluster.Offer) bool { return offer.Service == p.Service && offer.Protocol == "tcp" }) {
-			return true
-		}
-		if o.name.IsTemplate() {
-			return false // it may depend on the instance
-		}
-		o.report.errorf(w.line, healthHint, "%s=%s: no port, and %s is no service that the unit publishes over TCP", keyHealth, clip(w.text, quoteMax), quote(p.Service))
-		return false
+		p.Service = u.Hostname()
+		return o.publishedOverTCP(w, offers, p.Service)
 	}
-	if p.Host == "localhost" {
+	return o.hostAndPort(w, u, p)
+}
+
+// publishedOverTCP reports whether the unit publishes a service that can be asked.
+func (o *options) publishedOverTCP(w word, offers []cluster.Offer, service string) bool {
+	if slices.ContainsFunc(offers, func(offer cluster.Offer) bool { return offer.Service == service && offer.Protocol == "tcp" }) {
+		return true
+	}
+	if !o.name.IsTemplate() { // of which it may depend on the instance
+		o.report.errorf(w.line, healthHint, "%s=%s: no port, and %s is no service that the unit publishes over TCP", keyHealth, clip(w.text, quoteMax), quote(service))
+	}
+	return false
+}
+
+func (o *options) hostAndPort(w word, u *url.URL, p *Probe) (ok bool) {
+	if p.Host = u.Hostname(); p.Host == "localhost" {
 		p.Host = "127.0.0.1"
 	}
 	if _, err := netip.ParseAddr(p.Host); err != nil && p.Host != "" {
 		o.report.errorf(w.line, "leave the host out to ask where others reach the unit", "%s=%s: the host is an IP address, or localhost", keyHealth, clip(w.text, quoteMax))
 		return false
 	}
-	p.Port, ok = parsePort(u.Port())
-	if !ok {
+	if p.Port, ok = parsePort(u.Port()); !ok {
 		o.report.errorf(w.line, healthHint, "%s=%s: %s is no port", keyHealth, clip(w.text, quoteMax), quote(u.Port()))
 	}
 	return ok

@@ -1,6 +1,9 @@
 package unitfile
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // The sections that the cluster reads; systemd ignores them, as it does every
 // section whose name begins with "X-".
@@ -104,18 +107,15 @@ func fleetKeys() []Key {
 	}
 }
 
+// argosyKeys are sorted by name, as the manual and the error messages list them.
 func argosyKeys() []Key {
+	keys := append(placingKeys(), publishKeys()...)
+	slices.SortFunc(keys, func(a, b Key) int { return strings.Compare(a.Name, b.Name) })
+	return keys
+}
+
+func publishKeys() []Key {
 	return []Key{
-		{
-			Section: SectionArgosy, Name: keyAway, Form: "batch@*.service -cache.service",
-			Meaning: "Globs of units that must not be on the same node; with a leading - they should not. Like Conflicts=, it holds " +
-				"both ways, except for wishes.",
-		},
-		{
-			Section: SectionArgosy, Name: keyCPU, Form: "0.5",
-			Meaning: "CPU that the node promises to the unit: cores, or thousandths of one (500m). Taken from CPUQuota= if it is not " +
-				"given. No node is promised more than it has.",
-		},
 		{
 			Section: SectionArgosy, Name: keyDrainTime, Form: "10s",
 			Meaning: "How long the unit goes on working after its endpoints were withdrawn on all nodes, before it is stopped or started " +
@@ -150,6 +150,27 @@ func argosyKeys() []Key {
 			Meaning: "How long the unit may take for an answer; 2s if not given.",
 		},
 		{
+			Section: SectionArgosy, Name: keyPublish, Form: "web 8080/tcp version=2 role=front",
+			Meaning: "A service that the unit offers: its name, its port, tcp or udp, and what else others are to know of it. While the " +
+				"unit is active and healthy (Health=), every node finds it there; several lines are several services. With auto for a port, the node " +
+				"chooses one that is free, and the unit is told: $PORT_WEB for the service web. Only in services and sockets.",
+		},
+	}
+}
+
+func placingKeys() []Key {
+	return []Key{
+		{
+			Section: SectionArgosy, Name: keyAway, Form: "batch@*.service -cache.service",
+			Meaning: "Globs of units that must not be on the same node; with a leading - they should not. Like Conflicts=, it holds " +
+				"both ways, except for wishes.",
+		},
+		{
+			Section: SectionArgosy, Name: keyCPU, Form: "0.5",
+			Meaning: "CPU that the node promises to the unit: cores, or thousandths of one (500m). Taken from CPUQuota= if it is not " +
+				"given. No node is promised more than it has.",
+		},
+		{
 			Section: SectionArgosy, Name: keyMemory, Form: "512M",
 			Meaning: "Memory that the node promises to the unit. Taken from MemoryMax=, or else MemoryHigh=, if it is not given. No node " +
 				"is promised more than it has.",
@@ -167,12 +188,6 @@ func argosyKeys() []Key {
 			Section: SectionArgosy, Name: keyPriority, Form: "100",
 			Meaning: "From -1000 to 1000, 0 if not given. Units of a higher priority are placed first, and push units of a lower one " +
 				"off a node when nothing else gives them the CPU and memory that they ask for.",
-		},
-		{
-			Section: SectionArgosy, Name: keyPublish, Form: "web 8080/tcp version=2 role=front",
-			Meaning: "A service that the unit offers: its name, its port, tcp or udp, and what else others are to know of it. While the " +
-				"unit is active and healthy (Health=), every node finds it there; several lines are several services. With auto for a port, the node " +
-				"chooses one that is free, and the unit is told: $PORT_WEB for the service web. Only in services and sockets.",
 		},
 		{
 			Section: SectionArgosy, Name: keyReplicas, Form: "3",

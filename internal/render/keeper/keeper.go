@@ -137,7 +137,7 @@ func (k *keeper) listenKeys(ctx context.Context, beginning string) error {
 		return err
 	}
 	known := valuesOf(listed)
-	k.put(beginning, known)
+	k.know(beginning, known)
 	return k.source.WatchKeys(ctx, client.KeysQuery{Key: beginning, Prefix: true, After: listed.Revision}, func(m wire.KeyEvents) error {
 		if len(m.Events) == 0 {
 			return nil
@@ -150,12 +150,13 @@ func (k *keeper) listenKeys(ctx context.Context, beginning string) error {
 				known[e.Key.String()] = e.Value.String()
 			}
 		}
-		k.put(beginning, known)
+		k.know(beginning, known)
 		return nil
 	})
 }
 
-func (k *keeper) put(beginning string, known map[string]string) {
+// know takes what is known of keys now.
+func (k *keeper) know(beginning string, known map[string]string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.keys[beginning] = known
@@ -193,16 +194,21 @@ func (k *keeper) step(ctx context.Context) (time.Duration, error) {
 	if len(r.Missing) > 0 {
 		return loop.Never, nil
 	}
-	changed, err := k.job.Target.Put(ctx, r.Text)
+	return loop.Never, k.put(ctx, r.Text)
+}
+
+// put makes a text the file's, and has it made use of.
+func (k *keeper) put(ctx context.Context, text []byte) error {
+	changed, err := k.job.Target.Put(ctx, text)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if changed {
 		k.job.Log.Info("changed", "file", k.job.Target.Path)
 	}
 	if k.unused = k.unused || changed; k.unused {
 		if err := k.job.Target.Use(ctx); err != nil {
-			return 0, err
+			return err
 		}
 		k.unused = false
 	}
@@ -210,7 +216,7 @@ func (k *keeper) step(ctx context.Context) (time.Duration, error) {
 		k.job.Ready()
 	}
 	k.ready = true
-	return loop.Never, nil
+	return nil
 }
 
 // template returns what is to be filled, nil if it is not known yet.
