@@ -110,7 +110,6 @@ const (
 	ChangedAt                      // it was last written at the revision
 	UnchangedSince                 // it was not written after the revision
 	ValueIs                        // it has the value
-	LeaseIs                        // it is under the lease
 )
 
 // Cond is a guard of a transaction.
@@ -119,7 +118,6 @@ type Cond struct {
 	Test     Test
 	Revision cluster.Revision
 	Value    []byte
-	Lease    Lease
 }
 
 // Op is a write: of a key, or the removal of a span.

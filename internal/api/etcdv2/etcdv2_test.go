@@ -33,7 +33,7 @@ func newOld(t *testing.T) *old {
 		Space: space, Cluster: func() cluster.ID { return "c1" }, Version: "3.7.3", Now: func() time.Time { return time.Unix(1_700_000_000, 0) },
 		Random: func() uint32 { n++; return n },
 		Members: func(_ context.Context, health bool) ([]keyspace.Member, error) {
-			return []keyspace.Member{{ID: 0xab, Name: "n1"}}, nil
+			return []keyspace.Member{{ID: 0xab, Name: "n1", Healthy: health}}, nil
 		},
 	})}
 }
