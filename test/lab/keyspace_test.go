@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -82,6 +83,23 @@ func TestSidekicks(t *testing.T) {
 			}
 			if r := s.In(i, "curl", "-sS", "--max-time", "1", fmt.Sprintf("10.77.0.%d:2379/version", i)); r.Code != 7 {
 				t.Errorf("node-%d answers others: exit code %d, %s%s", i, r.Code, r.Out, r.Err)
+			}
+		}
+	})
+
+	t.Run("every line of the guide works, as it stands there", func(t *testing.T) {
+		s := sidekicks{s.Sub(t)}
+		text, err := os.ReadFile(filepath.Join(root, "docs/guide/discovery.md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := regexp.MustCompile(`(?m)^    ((?:ETCDCTL_API=3 )?etcdctl .*|curl -sS .*)$`).FindAllStringSubmatch(string(text), -1)
+		if len(lines) < 15 {
+			t.Fatalf("the guide has only %d lines to type", len(lines))
+		}
+		for _, line := range lines {
+			if r := s.In(sidekickWorker, "bash", "-c", strings.Replace(line[1], "curl ", "curl --fail ", 1)); r.Code != 0 {
+				t.Errorf("%s: exit code %d\n%s%s", line[1], r.Code, r.Out, r.Err)
 			}
 		}
 	})
