@@ -158,8 +158,10 @@ func TestAStreamEndsWithItsServer(t *testing.T) {
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
 	h2 := &http.Client{Transport: &http.Transport{Protocols: protocols}}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
 	call := func(method string, body io.Reader) *http.Response {
-		r, err := http.NewRequestWithContext(t.Context(), "POST", w.loopback.URL+"/etcdserverpb."+method, body)
+		r, err := http.NewRequestWithContext(ctx, "POST", w.loopback.URL+"/etcdserverpb."+method, body)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -331,6 +331,11 @@ func TestWaiting(t *testing.T) {
 		if got := last(); got != "200: delete /a/ was /a/" {
 			t.Errorf("of a directory that is gone, told %q", got)
 		}
+		o.ask("PUT /t value=1&ttl=60")
+		last = waiting("/t?wait=true")
+		if got := o.brief(o.ask("PUT /t ttl=60&refresh=true&prevExist=true")) + "; " + last(); got != "200: update /t=1 for 60 was /t=1 for 60; waits" {
+			t.Errorf("of a refresh, told %q", got)
+		}
 		o.space.Compact(6)
 		if got := waiting("/a?wait=true&waitIndex=3")(); got != "400: 401 The event in requested index is outdated and cleared (the requested history has been cleared)" {
 			t.Errorf("of what is forgotten, told %q", got)

@@ -201,19 +201,29 @@ func TestExecWatch(t *testing.T) {
 	}))
 	defer server.Close()
 	d := &desk{t, server.URL, map[string]string{"ETCDCTL_PEERS": server.URL}}
+	patience, enough := context.WithTimeout(t.Context(), 20*time.Second)
+	defer enough()
 	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	var out, other buffer
 	done := make(chan int, 1)
 	go func() {
 		code, _ := d.typed(ctx, "", &out, "exec-watch", "--recursive", "/w", "--", "printenv", "ETCD_WATCH_ACTION", "ETCD_WATCH_KEY", "ETCD_WATCH_VALUE", "ETCD_WATCH_MODIFIED_INDEX")
 		done <- code
 	}()
-	<-waiting
+	next := func() {
+		select {
+		case <-waiting:
+		case <-patience.Done():
+			t.Fatalf("nobody waits any more; ran with\n%s", &out)
+		}
+	}
+	next()
 	d.typed(t.Context(), "", &other, "set", "/w/a", "1")
-	<-waiting // this one breaks
+	next() // this one breaks
 	d.typed(t.Context(), "", &other, "set", "/w/b", "2")
-	<-waiting // and this is answered from where the last change was
-	<-waiting
+	next() // and this is answered from where the last change was
+	next()
 	cancel()
 	if code := <-done; code != 0 {
 		t.Errorf("interrupted: exit code %d", code)

@@ -375,6 +375,10 @@ func TestACallersShare(t *testing.T) {
 	} else {
 		done()
 	}
+	call, err := b.Enter(t.Context(), "node a", false) // it goes on with something else
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, done := range leave {
 		done()
 	}
@@ -383,6 +387,7 @@ func TestACallersShare(t *testing.T) {
 	} else {
 		done()
 	}
+	call()
 	for range 64 {
 		if _, err := b.Enter(t.Context(), "node a", false); err != nil {
 			t.Fatal(err)
