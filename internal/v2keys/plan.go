@@ -59,25 +59,10 @@ func (v View) plan(r Request, lease keyspace.Lease) (Plan, *Error) {
 
 // setFile writes a key.
 func (p Plan) setFile(r Request) (Plan, *Error) {
-	v, dir := p.view, p.view.isDir(r.Key)
-	p.action = "set"
-	switch exist := r.PrevExist; {
-	case exist != nil && !*exist:
-		if p.action = "create"; v.self != nil || dir {
-			return p, fail(NodeExist, r.Key)
-		}
-	case r.PrevValue != "" || r.PrevIndex != 0:
-		p.action = "compareAndSwap"
-		if err := v.compare(r); err != nil {
-			return p, err
-		}
-	case exist != nil:
-		if p.action = "update"; v.self == nil && !dir {
-			return p, v.missing(r.Key)
-		}
-	}
-	if dir {
-		return p, fail(NotFile, r.Key)
+	v := p.view
+	action, err := v.maySet(r)
+	if p.action = action; err != nil {
+		return p, err
 	}
 	value := []byte(r.Value)
 	if r.Refresh {
@@ -99,6 +84,28 @@ func (p Plan) setFile(r Request) (Plan, *Error) {
 	text := string(value)
 	p.node.Value = &text
 	return p, nil
+}
+
+// maySet says what the writing of a key is called, or why it is refused.
+func (v View) maySet(r Request) (action string, err *Error) {
+	dir := v.isDir(r.Key)
+	action = "set"
+	switch exist := r.PrevExist; {
+	case exist != nil && !*exist:
+		if action = "create"; v.self != nil || dir {
+			err = fail(NodeExist, r.Key)
+		}
+	case r.PrevValue != "" || r.PrevIndex != 0:
+		action, err = "compareAndSwap", v.compare(r)
+	case exist != nil:
+		if action = "update"; v.self == nil && !dir {
+			err = v.missing(r.Key)
+		}
+	}
+	if err == nil && dir {
+		err = fail(NotFile, r.Key)
+	}
+	return action, err
 }
 
 // renewed lets a key last longer, and writes nothing: nobody who watches is told.

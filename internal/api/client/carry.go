@@ -1,6 +1,7 @@
 package client
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -121,7 +122,7 @@ func (c *Client) endWhole(w http.ResponseWriter, response *http.Response, err er
 		w.Header()[http.TrailerPrefix+name] = values
 	}
 	status := response.Trailer.Get("Grpc-Status") + response.Header.Get("Grpc-Status")
-	if err != io.EOF && status == "" && strings.HasPrefix(response.Header.Get("Content-Type"), "application/grpc") {
+	if !errors.Is(err, io.EOF) && status == "" && strings.HasPrefix(response.Header.Get("Content-Type"), "application/grpc") {
 		w.Header().Set(http.TrailerPrefix+"Grpc-Status", strconv.Itoa(GRPCUnavailable))
 		w.Header().Set(http.TrailerPrefix+"Grpc-Message", "argosy: the server that was asked has gone")
 		return false
