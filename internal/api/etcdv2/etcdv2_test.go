@@ -33,7 +33,7 @@ func newOld(t *testing.T) *old {
 		Space: space, Cluster: func() cluster.ID { return "c1" }, Version: "3.7.3", Now: func() time.Time { return time.Unix(1_700_000_000, 0) },
 		Random: func() uint32 { n++; return n },
 		Members: func(_ context.Context, health bool) ([]keyspace.Member, error) {
-			return []keyspace.Member{{ID: 0xab, Name: "n1", Healthy: health}}, nil
+			return []keyspace.Member{{ID: 0xab, Name: "n1", Healthy: health, Leader: health}}, nil
 		},
 	})}
 }
@@ -368,7 +368,8 @@ func TestWhatClientsLookAtFirst(t *testing.T) {
 		"/health":                 `{"health":"true"}`,
 		"/v2/machines":            "http://127.0.0.1:2379",
 		"/v2/members":             `{"members":[{"id":"ab","name":"n1","peerURLs":null,"clientURLs":["http://127.0.0.1:2379"]}]}`,
-		"/v2/members?health=true": `{"members":[{"id":"ab","name":"n1","peerURLs":null,"clientURLs":["http://127.0.0.1:2379"],"healthy":true}]}`,
+		"/v2/members?health=true": `{"members":[{"id":"ab","name":"n1","peerURLs":null,"clientURLs":["http://127.0.0.1:2379"],"healthy":true,"leader":true}]}`,
+		"/v2/members/leader":      `{"id":"ab","name":"n1","peerURLs":null,"clientURLs":["http://127.0.0.1:2379"],"healthy":true,"leader":true}`,
 	} {
 		w := httptest.NewRecorder()
 		o.api.ServeHTTP(w, httptest.NewRequest("GET", "http://127.0.0.1:2379"+path, nil))
