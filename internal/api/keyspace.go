@@ -49,7 +49,7 @@ func etcdRoutes(v3, v2 http.HandlerFunc, add func(route, http.HandlerFunc)) {
 			add(route{method, path, anyMember, "Version 2 of etcd's API: keys"}, v2)
 		}
 	}
-	for _, path := range []string{etcdv2.PathVersion, etcdv2.PathHealth, etcdv2.PathMachines, etcdv2.PathMembers} {
+	for _, path := range []string{etcdv2.PathVersion, etcdv2.PathHealth, etcdv2.PathMachines, etcdv2.PathMembers, etcdv2.PathLeader} {
 		add(route{http.MethodGet, path, anyMember, "Version 2 of etcd's API"}, v2)
 	}
 }

@@ -11,7 +11,6 @@ package keyspace
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"argosy/internal/cluster"
@@ -69,11 +68,15 @@ func Prefix(prefix string) Span {
 	if prefix == "" {
 		return Span{"\x00", "\x00"}
 	}
-	end := strings.TrimRight(prefix, "\xff")
-	if end == "" {
+	end := []byte(prefix)
+	for len(end) > 0 && end[len(end)-1] == 0xff {
+		end = end[:len(end)-1]
+	}
+	if len(end) == 0 {
 		return Span{prefix, "\x00"}
 	}
-	return Span{prefix, end[:len(end)-1] + string([]byte{end[len(end)-1] + 1})}
+	end[len(end)-1]++
+	return Span{prefix, string(end)}
 }
 
 // Holds reports whether a key is of a span.
@@ -110,7 +113,6 @@ const (
 	ChangedAt                      // it was last written at the revision
 	UnchangedSince                 // it was not written after the revision
 	ValueIs                        // it has the value
-	LeaseIs                        // it is under the lease
 )
 
 // Cond is a guard of a transaction.
@@ -119,7 +121,6 @@ type Cond struct {
 	Test     Test
 	Revision cluster.Revision
 	Value    []byte
-	Lease    Lease
 }
 
 // Op is a write: of a key, or the removal of a span.

@@ -28,6 +28,12 @@ func TestABadLineOfTheConfigurationIsRefusedWithFileLineAndReason(t *testing.T) 
 		{"no time span", "[Timings]\nRenew=often\n", "argosy.conf:2: Renew: "},
 		{"unsafe timings", "[Timings]\nDead=20s\n", "x 1.05 / 0.95"},
 		{"too short a certificate", "[Node]\nCertificateLife=1s\n", "at least 20s"},
+		{"a key space for everybody", "[KeySpace]\nListen=0.0.0.0:2379\n", "is not an address of this machine alone"},
+		{"a key space for the network", "[KeySpace]\nListen=127.0.0.1:2379 10.0.0.1:2379\n", "10.0.0.1:2379 is not an address of this machine alone"},
+		{"a key space without a port", "[KeySpace]\nListen=127.0.0.1\n", "is no address with a port"},
+		{"a key space at port 0", "[KeySpace]\nListen=127.0.0.1:0\n", "is no address with a port"},
+		{"a key space twice", "[KeySpace]\nListen=[::1]:2379 [::1]:2379\n", "stands in the list twice"},
+		{"a key space nowhere", "[KeySpace]\nListen=\n", `or "no"`},
 		{"too long a file", "#" + strings.Repeat("x", configMax), "the limit is"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -45,7 +51,7 @@ func TestABadLineOfTheConfigurationIsRefusedWithFileLineAndReason(t *testing.T) 
 func TestTheConfigurationIsOptionalAndEachKeyWorks(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "argosy.conf")
 	cfg, err := LoadConfig(path)
-	if err != nil || cfg.Name == "" || cfg.Dir != "/var/lib/argosy" || cfg.TimingsSet {
+	if err != nil || cfg.Name == "" || cfg.Dir != "/var/lib/argosy" || cfg.TimingsSet || len(cfg.KeySpace) != 2 {
 		t.Fatalf("without a file: %+v, %v", cfg, err)
 	}
 	text := `# a comment
@@ -60,6 +66,9 @@ CertificateLife=1h
 [Cluster]
 Peers=10.0.0.1 10.0.0.2, 10.0.0.3
 ClusterSecret=correct horse battery staple
+[KeySpace]
+Listen=127.0.0.1:2379
+Listen=no
 [Timings]
 Profile=fast
 Lost=5s
@@ -73,7 +82,7 @@ Lost=5s
 	}
 	if cfg.Name != "n1" || cfg.Address.String() != "10.1.2.3" || len(cfg.Labels) != 3 || len(cfg.Sockets) != 2 ||
 		cfg.Dir != "/srv/argosy" || len(cfg.Peers) != 3 || cfg.ClusterSecret != "correct horse battery staple" ||
-		cfg.NodeCert != time.Hour {
+		cfg.NodeCert != time.Hour || len(cfg.KeySpace) != 0 {
 		t.Errorf("got %+v", cfg)
 	}
 	if !cfg.TimingsSet || cfg.Timings.Renew != time.Second || cfg.Timings.Lost != 5*time.Second {

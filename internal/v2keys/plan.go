@@ -59,25 +59,10 @@ func (v View) plan(r Request, lease keyspace.Lease) (Plan, *Error) {
 
 // setFile writes a key.
 func (p Plan) setFile(r Request) (Plan, *Error) {
-	v, dir := p.view, p.view.isDir(r.Key)
-	p.action = "set"
-	switch exist := r.PrevExist; {
-	case exist != nil && !*exist:
-		if p.action = "create"; v.self != nil || dir {
-			return p, fail(NodeExist, r.Key)
-		}
-	case r.PrevValue != "" || r.PrevIndex != 0:
-		p.action = "compareAndSwap"
-		if err := v.compare(r); err != nil {
-			return p, err
-		}
-	case exist != nil:
-		if p.action = "update"; v.self == nil && !dir {
-			return p, v.missing(r.Key)
-		}
-	}
-	if dir {
-		return p, fail(NotFile, r.Key)
+	v := p.view
+	action, err := v.maySet(r)
+	if p.action = action; err != nil {
+		return p, err
 	}
 	value := []byte(r.Value)
 	if r.Refresh {
@@ -99,6 +84,28 @@ func (p Plan) setFile(r Request) (Plan, *Error) {
 	text := string(value)
 	p.node.Value = &text
 	return p, nil
+}
+
+// maySet says what the writing of a key is called, or why it is refused.
+func (v View) maySet(r Request) (action string, err *Error) {
+	dir := v.isDir(r.Key)
+	action = "set"
+	switch exist := r.PrevExist; {
+	case exist != nil && !*exist:
+		if action = "create"; v.self != nil || dir {
+			err = fail(NodeExist, r.Key)
+		}
+	case r.PrevValue != "" || r.PrevIndex != 0:
+		action, err = "compareAndSwap", v.compare(r)
+	case exist != nil:
+		if action = "update"; v.self == nil && !dir {
+			err = v.missing(r.Key)
+		}
+	}
+	if err == nil && dir {
+		err = fail(NotFile, r.Key)
+	}
+	return action, err
 }
 
 // renewed lets a key last longer, and writes nothing: nobody who watches is told.
@@ -201,8 +208,10 @@ func (p Plan) appended(r Request) (Plan, *Error) {
 		keyspace.Cond{Span: keyspace.Prefix(leaf(below(r.Key))), Test: keyspace.UnchangedSince, Revision: v.Revision},
 		keyspace.Cond{Span: keyspace.Prefix(folder(below(r.Key))), Test: keyspace.UnchangedSince, Revision: v.Revision},
 		unchanged(leaf(r.Key), v.self))
+	if r.Key != "/" {
+		p.Txn.If = append(p.Txn.If, unchanged(folder(r.Key), v.folder))
+	}
 	if r.Key != "/" && v.folder == nil {
-		p.Txn.If = append(p.Txn.If, unchanged(folder(r.Key), nil))
 		p.Txn.Then = append(p.Txn.Then, keyspace.Op{Span: keyspace.One(folder(r.Key)), Lease: v.inherited()})
 	}
 	p.over(r.Key)
@@ -291,23 +300,20 @@ func (p *Plan) put(key string, value []byte, was *keyspace.Item) {
 }
 
 // over makes the directories over a key, as far as they have no record, and guards that
-// none of them is a key, and that the one that gave its lease still has it.
+// none of them is a key, and that those with a record keep it, and its time, until then.
 func (p *Plan) over(key string) {
 	known := map[string]keyspace.Item{}
 	for _, f := range p.view.folders {
 		known[f.Key] = f
 	}
-	inherited := p.view.inherited()
 	for _, dir := range above(key) {
 		p.Txn.If = append(p.Txn.If, keyspace.Cond{Span: keyspace.One(leaf(dir)), Test: keyspace.Absent})
-		f, there := known[folder(dir)]
-		switch {
-		case !there:
-			p.Txn.If = append(p.Txn.If, keyspace.Cond{Span: keyspace.One(folder(dir)), Test: keyspace.Absent})
-			p.Txn.Then = append(p.Txn.Then, keyspace.Op{Span: keyspace.One(folder(dir)), Lease: inherited})
-		case f.Lease != 0 && f.Lease == inherited:
-			p.Txn.If = append(p.Txn.If, keyspace.Cond{Span: keyspace.One(f.Key), Test: keyspace.LeaseIs, Lease: inherited})
+		if f, there := known[folder(dir)]; there {
+			p.Txn.If = append(p.Txn.If, unchanged(f.Key, &f))
+			continue
 		}
+		p.Txn.If = append(p.Txn.If, unchanged(folder(dir), nil))
+		p.Txn.Then = append(p.Txn.Then, keyspace.Op{Span: keyspace.One(folder(dir)), Lease: p.view.inherited()})
 	}
 }
 

@@ -42,7 +42,7 @@ func typedIn(t *testing.T, page string) []string {
 var placeholder = regexp.MustCompile(`<[^ ]+>|…`)
 
 // follows matches commands that go on until they are interrupted.
-var follows = regexp.MustCompile(` -[fw]\b`)
+var follows = regexp.MustCompile(` -[fw]\b| kv watch `)
 
 // typed types a line into a shell that calls the i-th node. A command that
 // follows something must show something, and is then interrupted.

@@ -1,12 +1,13 @@
 package client
 
 import (
-	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"argosy/internal/cluster"
 )
@@ -37,7 +38,7 @@ func RefuseGRPC(w http.ResponseWriter, code int, err error) {
 // from then on.
 func (c *Client) Carry(w http.ResponseWriter, r *http.Request) error {
 	last := error(cluster.Errorf(cluster.Unavailable, "no server's address is known"))
-	body := &once{Reader: r.Body}
+	body := &once{ReadCloser: r.Body}
 	for _, address := range c.servers() {
 		response, err := c.carry(r, address, body)
 		if err == nil {
@@ -52,30 +53,36 @@ func (c *Client) Carry(w http.ResponseWriter, r *http.Request) error {
 			break
 		}
 		c.avoid(address)
-		if body.begun || cluster.KindOf(last) != cluster.Unavailable {
+		if body.begun.Load() || cluster.KindOf(last) != cluster.Unavailable {
 			break
 		}
 	}
 	return last
 }
 
-// once is a body that is not closed by an attempt that failed, and that says whether
-// anybody has read of it.
+// once is a body that the next attempt may have if this one has not begun with it. One
+// that has begun closes it, which is how it stops to wait for more.
 type once struct {
-	io.Reader
-	begun bool
+	io.ReadCloser
+	begun atomic.Bool
 }
 
 func (b *once) Read(p []byte) (int, error) {
-	b.begun = true
-	return b.Reader.Read(p)
+	b.begun.Store(true)
+	return b.ReadCloser.Read(p)
+}
+
+func (b *once) Close() error {
+	if !b.begun.Load() {
+		return nil
+	}
+	return b.ReadCloser.Close()
 }
 
 // carry sends a request to one server. The host stays the one that the caller asked.
 func (c *Client) carry(r *http.Request, address string, body *once) (*http.Response, error) {
-	out := r.Clone(context.WithoutCancel(r.Context()))
-	out = out.WithContext(r.Context())
-	out.RequestURI, out.Body = "", io.NopCloser(body)
+	out := r.Clone(r.Context())
+	out.RequestURI, out.Body = "", body
 	out.URL.Scheme, out.URL.Host = c.scheme, address
 	if r.ContentLength == 0 {
 		out.Body = nil
@@ -115,7 +122,7 @@ func (c *Client) endWhole(w http.ResponseWriter, response *http.Response, err er
 		w.Header()[http.TrailerPrefix+name] = values
 	}
 	status := response.Trailer.Get("Grpc-Status") + response.Header.Get("Grpc-Status")
-	if err != io.EOF && status == "" && strings.HasPrefix(response.Header.Get("Content-Type"), "application/grpc") {
+	if !errors.Is(err, io.EOF) && status == "" && strings.HasPrefix(response.Header.Get("Content-Type"), "application/grpc") {
 		w.Header().Set(http.TrailerPrefix+"Grpc-Status", strconv.Itoa(GRPCUnavailable))
 		w.Header().Set(http.TrailerPrefix+"Grpc-Message", "argosy: the server that was asked has gone")
 		return false

@@ -25,6 +25,7 @@ const (
 	PathHealth   = "/health"
 	PathMachines = "/v2/machines"
 	PathMembers  = "/v2/members"
+	PathLeader   = "/v2/members/leader"
 )
 
 // Deps are what is served, and with what.
@@ -51,6 +52,7 @@ func New(deps Deps) http.Handler {
 	mux.HandleFunc("GET "+PathHealth, h.health)
 	mux.HandleFunc("GET "+PathMachines, h.machines)
 	mux.HandleFunc("GET "+PathMembers, h.members)
+	mux.HandleFunc("GET "+PathLeader, h.leader)
 	return mux
 }
 
@@ -190,9 +192,32 @@ func (h handler) members(w http.ResponseWriter, r *http.Request) {
 	}
 	list := []member{}
 	for _, m := range all {
-		list = append(list, member{strconv.FormatUint(m.ID, 16), m.Name, m.PeerURLs, []string{"http://" + r.Host}, m.Healthy, m.Leader})
+		list = append(list, memberOf(m, r.Host))
 	}
 	h.json(w, map[string][]member{"members": list})
+}
+
+// memberOf is a member under the address at which the caller found the API.
+func memberOf(m keyspace.Member, host string) member {
+	return member{strconv.FormatUint(m.ID, 16), m.Name, m.PeerURLs, []string{"http://" + host}, m.Healthy, m.Leader}
+}
+
+// leader tells which member leads.
+func (h handler) leader(w http.ResponseWriter, r *http.Request) {
+	all, err := h.Members(r.Context(), true)
+	if err != nil {
+		h.refuse(w, asV2(err, 0))
+		return
+	}
+	for _, m := range all {
+		if m.Leader {
+			h.json(w, memberOf(m, r.Host))
+			return
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusServiceUnavailable)
+	h.json(w, map[string]string{"message": "During election"})
 }
 
 func (h handler) json(w http.ResponseWriter, value any) {

@@ -33,7 +33,7 @@ func newOld(t *testing.T) *old {
 		Space: space, Cluster: func() cluster.ID { return "c1" }, Version: "3.7.3", Now: func() time.Time { return time.Unix(1_700_000_000, 0) },
 		Random: func() uint32 { n++; return n },
 		Members: func(_ context.Context, health bool) ([]keyspace.Member, error) {
-			return []keyspace.Member{{ID: 0xab, Name: "n1"}}, nil
+			return []keyspace.Member{{ID: 0xab, Name: "n1", Healthy: health, Leader: health}}, nil
 		},
 	})}
 }
@@ -331,6 +331,11 @@ func TestWaiting(t *testing.T) {
 		if got := last(); got != "200: delete /a/ was /a/" {
 			t.Errorf("of a directory that is gone, told %q", got)
 		}
+		o.ask("PUT /t value=1&ttl=60")
+		last = waiting("/t?wait=true")
+		if got := o.brief(o.ask("PUT /t ttl=60&refresh=true&prevExist=true")) + "; " + last(); got != "200: update /t=1 for 60 was /t=1 for 60; waits" {
+			t.Errorf("of a refresh, told %q", got)
+		}
 		o.space.Compact(6)
 		if got := waiting("/a?wait=true&waitIndex=3")(); got != "400: 401 The event in requested index is outdated and cleared (the requested history has been cleared)" {
 			t.Errorf("of what is forgotten, told %q", got)
@@ -363,7 +368,8 @@ func TestWhatClientsLookAtFirst(t *testing.T) {
 		"/health":                 `{"health":"true"}`,
 		"/v2/machines":            "http://127.0.0.1:2379",
 		"/v2/members":             `{"members":[{"id":"ab","name":"n1","peerURLs":null,"clientURLs":["http://127.0.0.1:2379"]}]}`,
-		"/v2/members?health=true": `{"members":[{"id":"ab","name":"n1","peerURLs":null,"clientURLs":["http://127.0.0.1:2379"],"healthy":true}]}`,
+		"/v2/members?health=true": `{"members":[{"id":"ab","name":"n1","peerURLs":null,"clientURLs":["http://127.0.0.1:2379"],"healthy":true,"leader":true}]}`,
+		"/v2/members/leader":      `{"id":"ab","name":"n1","peerURLs":null,"clientURLs":["http://127.0.0.1:2379"],"healthy":true,"leader":true}`,
 	} {
 		w := httptest.NewRecorder()
 		o.api.ServeHTTP(w, httptest.NewRequest("GET", "http://127.0.0.1:2379"+path, nil))

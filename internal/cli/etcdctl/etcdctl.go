@@ -160,6 +160,15 @@ func (a *app) addresses() []string {
 	return list
 }
 
+// first are the addresses, but of the default ones the first alone: the other is the
+// same under its old number.
+func (a *app) first() []string {
+	if a.endpoints == defaultEndpoints {
+		return a.addresses()[:1]
+	}
+	return a.addresses()
+}
+
 // verb makes a verb. An error of run ends with the code, unless it has one.
 func (a *app) verb(use, short string, args cobra.PositionalArgs, code int, run func(cmd *cobra.Command, args []string) error) *cobra.Command {
 	return &cobra.Command{

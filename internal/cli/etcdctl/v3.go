@@ -59,7 +59,7 @@ func (a *app) dial(endpoints ...string) (*clientv3.Client, error) {
 
 // with calls do with a client, and with a context that bounds one request.
 func (a *app) with(ctx context.Context, do func(ctx context.Context, c *clientv3.Client) error) error {
-	c, err := a.dial(a.addresses()...)
+	c, err := a.dial(a.first()...)
 	if err != nil {
 		return err
 	}
@@ -275,7 +275,7 @@ func (a *app) v3Watch() *cobra.Command {
 
 // watch prints what happens, or runs a command for each change, until it is interrupted.
 func (a *app) watch(ctx context.Context, key string, line []string, opts []clientv3.OpOption) error {
-	c, err := a.dial(a.addresses()...)
+	c, err := a.dial(a.first()...)
 	if err != nil {
 		return err
 	}

@@ -101,7 +101,7 @@ func (a *app) timeToLive(ctx context.Context, c *clientv3.Client, id clientv3.Le
 
 // keepAlive renews a lease until it ends or the command is interrupted.
 func (a *app) keepAlive(ctx context.Context, id clientv3.LeaseID, once bool) error {
-	c, err := a.dial(a.addresses()...)
+	c, err := a.dial(a.first()...)
 	if err != nil {
 		return err
 	}
@@ -201,15 +201,10 @@ func (a *app) v3Endpoint() *cobra.Command {
 	return cmd
 }
 
-// each asks every endpoint by itself. By default that is the first of a node's, for the
-// other is the same under its old number.
+// each asks every endpoint by itself.
 func (a *app) each(ctx context.Context, ask func(ctx context.Context, endpoint string, c *clientv3.Client) error) error {
-	list := a.addresses()
-	if a.endpoints == defaultEndpoints {
-		list = list[:1]
-	}
 	failed := 0
-	for _, address := range list {
+	for _, address := range a.first() {
 		c, err := a.dial(address)
 		if err != nil {
 			return err

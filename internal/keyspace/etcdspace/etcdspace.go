@@ -12,6 +12,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -85,7 +86,14 @@ func New(deps Deps) *Service {
 		members: pb.NewClusterClient(conn), maintenance: pb.NewMaintenanceClient(conn),
 		limits: newLimits(deps.Store), log: deps.Log,
 	}
-	s.grpc = grpc.NewServer(grpc.MaxRecvMsgSize(messageMax))
+	s.grpc = grpc.NewServer(grpc.MaxRecvMsgSize(messageMax),
+		grpc.UnaryInterceptor(func(ctx context.Context, r any, _ *grpc.UnaryServerInfo, call grpc.UnaryHandler) (any, error) {
+			answer, err := call(ctx, r)
+			return answer, goingAway(ctx, err)
+		}),
+		grpc.StreamInterceptor(func(s any, down grpc.ServerStream, _ *grpc.StreamServerInfo, call grpc.StreamHandler) error {
+			return goingAway(down.Context(), call(s, down))
+		}))
 	pb.RegisterKVServer(s.grpc, kvServer{Service: s})
 	pb.RegisterWatchServer(s.grpc, watchServer{Service: s})
 	pb.RegisterLeaseServer(s.grpc, leaseServer{Service: s})
@@ -111,6 +119,16 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.grpc.Ser
 
 // Version is that of etcd, whose API it is.
 func (*Service) Version() string { return version.Version }
+
+// goingAway is what a client is told that did not give up itself when what it asked was
+// given up here: the server stops. It is to ask another, or again; told that its call
+// was canceled, it would do neither.
+func goingAway(ctx context.Context, err error) error {
+	if ctx.Err() == nil && status.Code(err) == codes.Canceled {
+		return status.Error(codes.Unavailable, "argosy: this server stops; ask again, and another may answer")
+	}
+	return err
+}
 
 // notForApplications refuses what is about the whole store.
 func notForApplications(what string) error {
@@ -217,11 +235,13 @@ func requireLeader(ctx context.Context) context.Context {
 
 // streamError is what a client is told of the end of its stream. One that did not ask
 // for a leader must not be told that there is none: it would give up, where it is to
-// go on through another server.
-func streamError(ctx context.Context, err error) error {
+// go on through another server. closed says that the client wanted no more.
+func streamError(ctx context.Context, err error, closed bool) error {
 	switch {
-	case err == nil, errors.Is(err, io.EOF):
+	case closed && errors.Is(err, io.EOF):
 		return nil
+	case errors.Is(err, io.EOF):
+		return status.Error(codes.Unavailable, "argosy: etcd ended the stream; ask again")
 	case status.Convert(err).Message() == status.Convert(rpctypes.ErrGRPCNoLeader).Message() &&
 		len(metadata.ValueFromIncomingContext(ctx, rpctypes.MetadataRequireLeaderKey)) == 0:
 		return status.Error(codes.Unavailable, "argosy: this server is without a leader; ask again, and another may answer")
@@ -241,10 +261,11 @@ func (s watchServer) Watch(down grpc.BidiStreamingServer[pb.WatchRequest, pb.Wat
 	defer cancel(nil)
 	up, err := s.watch.Watch(requireLeader(ctx))
 	if err != nil {
-		return streamError(ctx, err)
+		return streamError(ctx, err, false)
 	}
+	var closed atomic.Bool
 	go func() {
-		if err := passRequests(down, up); err != nil {
+		if err := passRequests(down, up, &closed); err != nil {
 			cancel(err)
 		}
 	}()
@@ -254,7 +275,7 @@ func (s watchServer) Watch(down grpc.BidiStreamingServer[pb.WatchRequest, pb.Wat
 			return cause
 		}
 		if err != nil {
-			return streamError(ctx, err)
+			return streamError(ctx, err, closed.Load())
 		}
 		answer.Events = prefix.Events(answer.Events)
 		if err := down.Send(answer); err != nil {
@@ -264,10 +285,11 @@ func (s watchServer) Watch(down grpc.BidiStreamingServer[pb.WatchRequest, pb.Wat
 }
 
 // passRequests passes on what a client wants to watch, until it wants no more.
-func passRequests(down grpc.BidiStreamingServer[pb.WatchRequest, pb.WatchResponse], up pb.Watch_WatchClient) error {
+func passRequests(down grpc.BidiStreamingServer[pb.WatchRequest, pb.WatchResponse], up pb.Watch_WatchClient, closed *atomic.Bool) error {
 	for watches := 0; ; {
 		r, err := down.Recv()
 		if errors.Is(err, io.EOF) {
+			closed.Store(true)
 			return up.CloseSend()
 		}
 		if err != nil {
@@ -339,12 +361,14 @@ func (s leaseServer) LeaseKeepAlive(down grpc.BidiStreamingServer[pb.LeaseKeepAl
 	defer cancel()
 	up, err := s.lease.LeaseKeepAlive(requireLeader(ctx))
 	if err != nil {
-		return streamError(ctx, err)
+		return streamError(ctx, err, false)
 	}
+	var closed atomic.Bool
 	go func() {
 		for {
 			r, err := down.Recv()
 			if err != nil || up.Send(r) != nil {
+				closed.Store(errors.Is(err, io.EOF))
 				_ = up.CloseSend() // the other direction learns why
 				return
 			}
@@ -353,7 +377,7 @@ func (s leaseServer) LeaseKeepAlive(down grpc.BidiStreamingServer[pb.LeaseKeepAl
 	for {
 		answer, err := up.Recv()
 		if err != nil {
-			return streamError(ctx, err)
+			return streamError(ctx, err, closed.Load())
 		}
 		if err := down.Send(answer); err != nil {
 			return err

@@ -2,6 +2,7 @@ package etcdspace_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,13 +32,14 @@ type bench struct {
 	store  *etcdstore.Store
 	raw    *clientv3.Client // of etcd itself
 	client *clientv3.Client // of the key space
+	tls    *tls.Config
 }
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	c := etcdtest.New(t)
 	m := c.Found(t, "n1")
-	b := &bench{member: m, store: c.Open(t, m)}
+	b := &bench{member: m, store: c.Open(t, m), tls: c.ClientTLS(t)}
 	b.Service = etcdspace.New(etcdspace.Deps{Conn: b.store.Conn(), Store: b.store, Log: slog.New(slog.DiscardHandler)})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -372,6 +375,10 @@ func TestACallersShare(t *testing.T) {
 	} else {
 		done()
 	}
+	call, err := b.Enter(t.Context(), "node a", false) // it goes on with something else
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, done := range leave {
 		done()
 	}
@@ -380,6 +387,7 @@ func TestACallersShare(t *testing.T) {
 	} else {
 		done()
 	}
+	call()
 	for range 64 {
 		if _, err := b.Enter(t.Context(), "node a", false); err != nil {
 			t.Fatal(err)
@@ -408,5 +416,35 @@ func TestWithoutEtcd(t *testing.T) {
 	}
 	if _, _, err := b.Read(ctx, keyspace.Query{Span: keyspace.One("x")}); err == nil || ctx.Err() != nil {
 		t.Errorf("a read without etcd: %v", err)
+	}
+}
+
+// Who watches goes on at another server when one stops, and misses nothing.
+func TestAWatchGoesOnAtAnotherServer(t *testing.T) {
+	b := newBench(t)
+	other := etcdspace.New(etcdspace.Deps{Conn: b.store.Conn(), Store: b.store, Log: slog.New(slog.DiscardHandler)})
+	stopping := dial(t, clientv3.Config{Endpoints: []string{b.member.Config.AdvertiseClient}, TLS: b.tls})
+	service := etcdspace.New(etcdspace.Deps{Conn: stopping.ActiveConnection(), Store: b.store, Log: slog.New(slog.DiscardHandler)})
+	var now atomic.Pointer[etcdspace.Service]
+	now.Store(service)
+	client := dial(t, clientv3.Config{Endpoints: []string{serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { now.Load().ServeHTTP(w, r) }))}})
+	told := client.Watch(t.Context(), "k", clientv3.WithCreatedNotify())
+	<-told
+	now.Store(other)
+	if err := stopping.Close(); err != nil { // as a daemon does that stops
+		t.Fatal(err)
+	}
+	if _, err := b.client.Put(t.Context(), "k", "v"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	select {
+	case r, ok := <-told:
+		if !ok || r.Err() != nil || len(r.Events) != 1 {
+			t.Errorf("told %+v, %v", r, ok)
+		}
+	case <-ctx.Done():
+		t.Error("nothing is told any more")
 	}
 }

@@ -69,8 +69,6 @@ func compareOf(c keyspace.Cond) *pb.Compare {
 		r.Result, r.Target, r.TargetUnion = pb.Compare_LESS, pb.Compare_MOD, &pb.Compare_ModRevision{ModRevision: int64(c.Revision) + 1}
 	case keyspace.ValueIs:
 		r.Target, r.TargetUnion = pb.Compare_VALUE, &pb.Compare_Value{Value: c.Value}
-	case keyspace.LeaseIs:
-		r.Target, r.TargetUnion = pb.Compare_LEASE, &pb.Compare_Lease{Lease: int64(c.Lease)}
 	}
 	return r
 }

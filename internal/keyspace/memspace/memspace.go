@@ -105,7 +105,6 @@ func (s *Space) holds(c keyspace.Cond) bool {
 			keyspace.ChangedAt:      item.Changed == c.Revision,
 			keyspace.UnchangedSince: item.Changed <= c.Revision,
 			keyspace.ValueIs:        string(item.Value) == string(c.Value),
-			keyspace.LeaseIs:        item.Lease == c.Lease,
 		}[c.Test] {
 			return false
 		}

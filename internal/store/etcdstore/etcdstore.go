@@ -200,7 +200,7 @@ func commitError(err error) error {
 	case errors.Is(err, rpctypes.ErrRequestTooLarge), errors.Is(err, rpctypes.ErrTooManyOps), errors.Is(err, rpctypes.ErrDuplicateKey):
 		return cluster.Errorf(cluster.Invalid, "store: commit: %w", err)
 	case errors.Is(err, rpctypes.ErrNoSpace):
-		return cluster.Errorf(cluster.Unavailable, "store: the database is full: %w", err).WithHint("destroying units makes room only after etcdctl compact, defrag and alarm disarm on every server; argosy status shows the size")
+		return cluster.Errorf(cluster.Unavailable, "store: the database is full: %w", err).WithHint("destroying units makes room only after compact, defrag and alarm disarm by etcd's own etcdctl on every server; argosy status shows the size")
 	case errors.Is(err, rpctypes.ErrNoLeader), errors.Is(err, rpctypes.ErrTooManyRequests):
 		return cluster.Errorf(cluster.Unavailable, "store: commit: %w", err)
 	}
