@@ -58,10 +58,10 @@ type converger struct {
 	// time for a unit that never ran, or that it forgot: that of when it was
 	// first seen so is kept.
 	shown map[cluster.UnitName]cluster.Status
-	// texts are what the units publish that are or were wanted, as the text said of
-	// which the hash is; ports are those that were chosen for them, and leaving are the
+	// texts are what the units publish that are or were wanted, as the texts say that are
+	// wanted or run; ports are those that were chosen for them, and leaving are the
 	// units that are about to stop.
-	texts   map[cluster.UnitName]published
+	texts   map[cluster.UnitName][]published
 	ports   map[cluster.UnitName]ports
 	leaving map[cluster.UnitName]*withdrawal
 	// worked are units whose worker ended since they were last taken for a
@@ -85,7 +85,7 @@ func newConverger(a *Agent, g *gate) *converger {
 		memory: converge.Memory{}, restarting: converge.Restarting{}, dirty: map[cluster.UnitName]bool{},
 		retry: map[cluster.UnitName]time.Time{}, held: map[cluster.UnitName]bool{},
 		worked: map[cluster.UnitName]bool{}, shown: map[cluster.UnitName]cluster.Status{},
-		texts: map[cluster.UnitName]published{}, ports: map[cluster.UnitName]ports{}, leaving: map[cluster.UnitName]*withdrawal{},
+		texts: map[cluster.UnitName][]published{}, ports: map[cluster.UnitName]ports{}, leaving: map[cluster.UnitName]*withdrawal{},
 	}
 	c.work = newWorkers(c, a.cfg.Parallel)
 	c.words = newLastWords(c)
@@ -291,9 +291,13 @@ func (c *converger) observe(ctx context.Context, names []cluster.UnitName, all b
 		}
 		units = append(units, rest...)
 	}
-	if err := c.readPorts(ctx, units); err != nil {
-		return err
-	}
+	c.see(units, all)
+	c.learn(ctx, units)
+	return nil
+}
+
+// see takes what systemd shows.
+func (c *converger) see(units []systemd.Unit, all bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if all {
@@ -302,7 +306,6 @@ func (c *converger) observe(ctx context.Context, names []cluster.UnitName, all b
 	for _, u := range units {
 		c.seen[u.Name] = u
 	}
-	return nil
 }
 
 // observeRest observes the units that are wanted, remembered, shown or wait, and are

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 
@@ -14,9 +15,13 @@ import (
 	"argosy/internal/unitfile"
 )
 
-// probesMax is how many units are asked at once: those that do not answer must not
-// keep the node from asking the others, nor all of them take its time.
-const probesMax = 32
+// probesMax is how many units are asked at once. One that has not answered after
+// probeSlow does not count any more: those that do not answer must not keep the node
+// from asking the others.
+const (
+	probesMax = 32
+	probeSlow = time.Second
+)
 
 // Ask asks a unit on this node whether it works and returns what is wrong with the
 // answer. The host and the port are filled in; the environment is that of a command.
@@ -42,6 +47,7 @@ type run struct {
 	health     unitfile.Health
 	state      health.State
 	asking     bool
+	cancel     context.CancelFunc // of the question that is asked
 }
 
 func newProber(c *converger) *prober {
@@ -51,16 +57,18 @@ func newProber(c *converger) *prober {
 }
 
 // see notes whether a unit is to be asked, by what is shown of it: only one that works is,
-// and each run of it, which systemd names, anew. What an earlier daemon knew of a run
-// counts until the first answer: its end says nothing of the unit.
+// and each run of it, which systemd names, anew. What an earlier daemon found healthy is
+// that until its own answers say otherwise: the end of a daemon says nothing of the unit.
 func (p *prober) see(s cluster.Status, invocation string, h unitfile.Health, now time.Time) {
 	known := p.runs[s.Unit]
 	switch {
 	case p.c.a.deps.Ask == nil || h.Probe.Kind == "" || !cluster.Works(s.Active):
 		p.forget(s.Unit)
 	case known == nil || known.invocation != invocation || known.hash != s.Hash:
+		before := p.before[s.Unit]
+		p.forget(s.Unit)
 		r := &run{invocation: invocation, hash: s.Hash, health: h, state: health.Begin(now)}
-		if p.before[s.Unit] == invocation {
+		if before == invocation {
 			r.state = health.Resume(now)
 		}
 		p.runs[s.Unit] = r
@@ -81,7 +89,13 @@ func (p *prober) healthy() map[cluster.UnitName]string {
 }
 
 // forget forgets a unit.
-func (p *prober) forget(name cluster.UnitName) { delete(p.runs, name) }
+func (p *prober) forget(name cluster.UnitName) {
+	if r := p.runs[name]; r != nil && r.asking {
+		r.cancel()
+	}
+	delete(p.runs, name)
+	delete(p.before, name)
+}
 
 // whyNot says why a unit that runs cannot be used, "" if it can.
 func (p *prober) whyNot(name cluster.UnitName) string {
@@ -137,14 +151,24 @@ func (p *prober) step(ctx context.Context) (time.Duration, error) {
 // ask asks one unit, on a goroutine of its own.
 func (p *prober) ask(ctx context.Context, name cluster.UnitName, r *run) {
 	question, environment, err := p.question(name, r)
-	r.asking = true
+	timely, cancel := context.WithTimeout(ctx, r.health.Timeout)
+	r.asking, r.cancel = true, cancel
 	p.asking++
+	give := sync.OnceFunc(func() { p.asking--; p.loop.Wake() })
+	slow := loop.NewDeadline(probeSlow, func() {
+		p.c.mu.Lock()
+		defer p.c.mu.Unlock()
+		give()
+	})
 	p.c.work.spawn(func() {
 		if err == nil {
-			timely, cancel := context.WithTimeout(ctx, r.health.Timeout)
 			err = p.c.a.deps.Ask(timely, question, environment)
-			cancel()
 		}
+		cancel()
+		slow.Stop()
+		p.c.mu.Lock()
+		defer p.c.mu.Unlock()
+		give()
 		p.answered(ctx, name, r, err)
 	})
 }
@@ -168,12 +192,9 @@ func (p *prober) question(name cluster.UnitName, r *run) (unitfile.Probe, []stri
 	return q, environment, nil
 }
 
-// answered takes an answer. It does not expect the mutex.
+// answered takes an answer.
 func (p *prober) answered(ctx context.Context, name cluster.UnitName, r *run, err error) {
-	p.c.mu.Lock()
-	defer p.c.mu.Unlock()
 	r.asking = false
-	p.asking--
 	p.loop.Wake()
 	if ctx.Err() != nil || p.runs[name] != r {
 		return // of a run that is over

@@ -7,11 +7,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"argosy/internal/cluster"
 	"argosy/internal/loop"
+	"argosy/internal/systemd"
+	"argosy/internal/systemd/systemdtest"
 	"argosy/internal/unitfile"
 )
 
@@ -157,6 +160,35 @@ func TestHealthOutlivesTheDaemon(t *testing.T) {
 	})
 }
 
+// However long they may take: those that hang do not keep the node from asking others,
+// and are not asked any more once they are gone.
+func TestUnitsThatHangForLongDelayNoOther(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		var hanging atomic.Int64
+		m.ask = func(ctx context.Context, q unitfile.Probe, _ []string) error {
+			if q.Port == 1 {
+				hanging.Add(1)
+				defer hanging.Add(-1)
+				<-ctx.Done()
+			}
+			return ctx.Err()
+		}
+		m.start()
+		m.many("hang@%d.service", daemon+"[X-Argosy]\nHealth=tcp://:1\nHealthTimeout=1min\n", 100)
+		m.pass(5 * time.Second)
+		m.hub.assign("web.service", asked)
+		m.pass(8 * time.Second)
+		if o := m.offer("web.service"); !o.Healthy || hanging.Load() < 32 {
+			t.Errorf("%+v, %d hang", o, hanging.Load())
+		}
+		m.hub.change(func() { clear(m.hub.units) })
+		m.pass(10 * time.Second)
+		if n := hanging.Load(); n > 0 {
+			t.Errorf("%d still hang", n)
+		}
+	})
+}
+
 func TestUnitsThatDoNotAnswerDelayNoOther(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *machine) {
 		m.ask = func(ctx context.Context, q unitfile.Probe, _ []string) error {
@@ -241,6 +273,64 @@ func TestANodeChoosesPorts(t *testing.T) {
 			}
 		}
 	})
+}
+
+// early starts a unit just before it is told to, as whatever requires the unit may.
+type early struct {
+	*systemdtest.Fake
+	once sync.Once
+}
+
+func (e *early) Observe(ctx context.Context, names ...cluster.UnitName) ([]systemd.Unit, error) {
+	if len(names) == 1 && e.Calls("write") > 0 {
+		e.once.Do(func() { _, _ = e.Run(ctx, systemd.Start, names[0]) })
+	}
+	return e.Fake.Observe(ctx, names...)
+}
+
+func TestAUnitThatRunsKeepsThePortThatItListensAt(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		e := &early{Fake: m.fake}
+		m.manager = e
+		m.portFree = func(port uint16) bool { // the unit itself listens at what it was told
+			told, _ := m.fake.Environment(context.Background(), "web.service")
+			return len(m.fake.Processes()) == 0 || !slices.Contains(told, fmt.Sprintf("PORT_WEB=%d", port))
+		}
+		m.start()
+		m.hub.assign("web.service", "[Service]\nExecStart=/usr/bin/web\n[X-Argosy]\nPublish=web auto\n", loaded)
+		m.pass(2 * time.Second)
+		before, _ := m.fake.Environment(t.Context(), "web.service")
+		m.hub.assign("web.service", "[Service]\nExecStart=/usr/bin/web\n[X-Argosy]\nPublish=web auto\n")
+		m.pass(2 * time.Second)
+		told, _ := m.fake.Environment(t.Context(), "web.service")
+		if o := m.offer("web.service"); !slices.Equal(told, before) || len(told) != 1 || told[0] != fmt.Sprintf("PORT_WEB=%d", o.Port) {
+			t.Errorf("it was told %q before and %q now, and is announced as %+v", before, told, o)
+		}
+	})
+}
+
+func TestPortsOfATextBeforeAreNotLeftToTheNext(t *testing.T) {
+	const free, fixed = "[Service]\nExecStart=/usr/bin/web\n[X-Argosy]\nPublish=web auto\n", web
+	for name, down := range map[string]bool{"while the daemon runs": false, "while it is down": true} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, m *machine) {
+				m.start()
+				m.hub.assign("web.service", free)
+				m.pass(2 * time.Second)
+				if down {
+					m.stop()
+				}
+				m.hub.assign("web.service", fixed)
+				if down {
+					m.start()
+				}
+				m.pass(5 * time.Second)
+				if told, _ := m.fake.Environment(t.Context(), "web.service"); len(told) > 0 || m.offer("web.service").Port != 80 {
+					t.Errorf("it was told %q, and is announced as %+v", told, m.offer("web.service"))
+				}
+			})
+		})
+	}
 }
 
 func TestANodeWithoutAFreePortSaysSo(t *testing.T) {

@@ -178,6 +178,62 @@ func TestWhatAUnitOffersIsWithdrawnBeforeItStops(t *testing.T) {
 	}
 }
 
+// The end of a daemon shortens no drain: the next one knows from the file of the unit what
+// it published, whatever is wanted by then.
+func TestADrainOutlivesTheDaemon(t *testing.T) {
+	const drains = web + "DrainTime=5s\n"
+	for name, change := range map[string]func(m *machine){
+		"stop":         func(m *machine) { m.hub.assign("web.service", drains, loaded) },
+		"destroy":      func(m *machine) { m.hub.drop("web.service") },
+		"restart":      func(m *machine) { m.hub.assign("web.service", drains, again) },
+		"another text": func(m *machine) { m.hub.assign("web.service", daemon) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, m *machine) {
+				m.start()
+				m.hub.assign("web.service", drains)
+				m.pass(2 * time.Second)
+				before := m.fake.Processes()["web.service"]
+				change(m)
+				m.pass(time.Second)
+				m.stop()
+				m.start()
+				for range 40 { // 4 s
+					m.pass(100 * time.Millisecond)
+					if m.fake.Processes()["web.service"] != before {
+						t.Fatalf("it was stopped\n%s", m.fake)
+					}
+				}
+				m.pass(10 * time.Second)
+				if m.fake.Processes()["web.service"] == before {
+					t.Errorf("it runs on\n%s", m.fake)
+				}
+			})
+		})
+	}
+}
+
+// What one unit is told of ports makes the node forget nothing of another.
+func TestADrainIsNotCutShortByAnotherUnitsPorts(t *testing.T) {
+	const drains = web + "DrainTime=5s\n"
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.start()
+		m.hub.assign("web.service", drains)
+		m.pass(2 * time.Second)
+		before := m.fake.Processes()["web.service"]
+		m.hub.change(func() {
+			m.hub.units["web.service"] = assignment("web.service", drains+"#\n")
+			m.hub.units["any.service"] = assignment("any.service", "[Service]\nExecStart=/usr/bin/any\n[X-Argosy]\nPublish=any auto\n")
+		})
+		m.pass(2 * time.Second)
+		m.hub.assign("web.service", drains+"##\n") // which calls its worker away
+		m.pass(2 * time.Second)
+		if o := m.offer("web.service"); o.Healthy || !strings.HasPrefix(o.Reason, "it is about to stop") || m.fake.Processes()["web.service"] != before {
+			t.Errorf("%+v\n%s", o, m.fake)
+		}
+	})
+}
+
 func TestWithoutAnyServerAUnitStopsAllTheSame(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *machine) {
 		m.start()

@@ -10,7 +10,6 @@ import (
 
 	"argosy/internal/cluster"
 	"argosy/internal/converge"
-	"argosy/internal/systemd"
 )
 
 // Where ports are chosen for those who leave it to the node (auto): above those that
@@ -130,56 +129,55 @@ func portsIn(variables, services []string) ports {
 	return told
 }
 
-// readPorts finds out which ports an earlier daemon has chosen for units. It does not
-// expect the mutex.
-func (c *converger) readPorts(ctx context.Context, units []systemd.Unit) error {
-	unknown := map[cluster.UnitName][]string{}
-	c.mu.Lock()
-	for _, u := range units {
-		if services := autoServices(c.published(u.Name, u.FileHash).Offers); len(services) > 0 && c.ports[u.Name] == nil {
-			unknown[u.Name] = services
-		}
-	}
-	c.mu.Unlock()
-	for name, services := range unknown {
-		variables, err := c.a.deps.Manager.Environment(ctx, name)
-		if err != nil {
-			return err
-		}
-		c.mu.Lock()
-		if told := portsIn(variables, services); len(told) > 0 && c.ports[name] == nil {
-			c.ports[name] = told
-		}
-		c.mu.Unlock()
-	}
-	return nil
-}
-
-// prepare gives a unit its ports before its file is written, and before it starts: one
-// that is down, and so holds none, gets another if somebody else has taken it. It does
+// prepare gives a unit its ports before its file is written, and before it starts. It does
 // not expect the mutex.
 func (w *workers) prepare(ctx context.Context, step converge.Step, want cluster.Assignment) error {
-	c := w.c
-	c.mu.Lock()
-	services := autoServices(publishedBy(want).Offers)
-	known := c.ports[step.Unit]
-	if len(services) == 0 && (step.Kind != converge.Write || known == nil) {
-		c.mu.Unlock()
+	services := autoServices(publishedBy(step.Unit, want.Text).Offers)
+	manager := w.c.a.deps.Manager
+	switch {
+	case len(services) == 0 && step.Kind == converge.Write:
+		return manager.SetEnvironment(ctx, step.Unit, nil) // what a text before may have left
+	case len(services) == 0:
 		return nil
 	}
-	chosen, err := known, error(nil)
-	if step.Kind != converge.Restart || known == nil {
-		chosen, err = choosePorts(step.Unit, services, known, c.free(step.Unit))
-	}
-	if err == nil {
-		c.ports[step.Unit] = chosen
-		c.a.disk.loop.Wake()
-	}
-	c.mu.Unlock()
+	keep, err := w.holdsPorts(ctx, step)
 	if err != nil {
 		return err
 	}
-	return c.a.deps.Manager.SetEnvironment(ctx, step.Unit, chosen.variables())
+	chosen, err := w.c.choosePorts(step.Unit, services, keep)
+	if err != nil {
+		return err
+	}
+	return manager.SetEnvironment(ctx, step.Unit, chosen.variables())
+}
+
+// holdsPorts reports whether a unit may be listening at its ports: only one that is down
+// gets another if somebody else has taken it. systemd may have started it since it was
+// last looked at.
+func (w *workers) holdsPorts(ctx context.Context, step converge.Step) (bool, error) {
+	if step.Kind == converge.Restart {
+		return true, nil
+	}
+	units, err := w.c.a.deps.Manager.Observe(ctx, step.Unit)
+	if err != nil {
+		return false, err
+	}
+	return units[0].Active != "inactive" && units[0].Active != "failed", nil
+}
+
+// choosePorts chooses ports for a unit's services and notes them. Those that it has are
+// kept, if they may be in use by itself. It does not expect the mutex.
+func (c *converger) choosePorts(unit cluster.UnitName, services []string, keep bool) (ports, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if known := c.ports[unit]; known != nil && keep {
+		return known, nil
+	}
+	chosen, err := choosePorts(unit, services, c.ports[unit], c.free(unit))
+	if err == nil {
+		c.ports[unit] = chosen
+	}
+	return chosen, err
 }
 
 // free returns what tells whether a unit can have a port: no other unit here has it, or

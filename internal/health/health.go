@@ -36,7 +36,7 @@ func Begin(now time.Time) State {
 }
 
 // Resume returns the state of a unit that was last known to be healthy by one who does
-// not ask any more: it can be used until it answers otherwise, and is asked at once.
+// not ask any more: it can be used until it fails too often, and is asked at once.
 func Resume(now time.Time) State { return State{began: now, well: true, Next: now} }
 
 // After returns the state after an answer; failure says what was wrong with it, "" if it

@@ -116,7 +116,7 @@ func pairsByLength(list []KVPair) []KVPair {
 
 // seq counts, both ends included.
 func seq(first, last int) ([]int, error) {
-	if last-first >= seqMax || last-first < -seqMax {
+	if last > first && uint(last)-uint(first) >= seqMax { //nolint:gosec // the difference of two is never negative here
 		return nil, cluster.Errorf(cluster.Invalid, "seq %d %d is too long", first, last)
 	}
 	var list []int

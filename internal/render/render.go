@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"text/template"
+	"text/template/parse"
 	"time"
 
 	"argosy/internal/cluster"
@@ -70,6 +71,7 @@ func Parse(name, text string) (*Template, error) {
 	for _, t := range tree.Templates() {
 		if t.Tree != nil {
 			countRounds(t.Root, roundNode())
+			t.Root.Nodes = append([]parse.Node{roundNode()}, t.Root.Nodes...) // one that calls itself is a loop, too
 		}
 	}
 	return &Template{name, tree}, nil

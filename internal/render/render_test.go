@@ -97,6 +97,8 @@ func TestWhatIsWrongWithATemplateIsSaidWithItsLine(t *testing.T) {
 		{`{{range seq 1 1000000}}aaaaaaaaaaaaaaaaaaaa{{end}}`, "it is filled to more than 16777216 bytes"},
 		{`{{range 1000000000000}}{{if true}}{{range 9}}{{end}}{{end}}{{end}}`, "its loops make more than 1000000 rounds"},
 		{`{{with true}}{{else}}{{end}}{{define "x"}}{{range 1000000000000}}{{end}}{{end}}{{template "x"}}`, "its loops make more than 1000000 rounds"},
+		{`{{define "x"}}{{if gt . 0}}{{template "x" (sub . 1)}}{{template "x" (sub . 1)}}{{end}}{{end}}{{template "x" 40}}`, "its loops make more than 1000000 rounds"},
+		{`{{seq -9223372036854775808 9223372036854775807}}`, "is too long"},
 		{`{{define "x"}}{{template "x"}}{{end}}{{template "x"}}`, "exceeded maximum template depth"},
 		{strings.Repeat("x", render.TextMax+1), "x.tmpl has 1048577 bytes; the limit of a template is 1048576"},
 	} {

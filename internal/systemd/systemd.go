@@ -81,6 +81,8 @@ type Manager interface {
 	SetEnvironment(ctx context.Context, name cluster.UnitName, variables []string) error
 	// Environment returns the variables that a service was given, nil if none.
 	Environment(ctx context.Context, name cluster.UnitName) ([]string, error)
+	// Text returns the text of a unit file in our folder, "" if there is none.
+	Text(ctx context.Context, name cluster.UnitName) (string, error)
 	// Remove removes a unit file, its link and its variables; it is no error if there is
 	// none.
 	Remove(ctx context.Context, name cluster.UnitName) error

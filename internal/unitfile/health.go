@@ -51,6 +51,7 @@ const healthHint = "write for instance http://:8080/healthz, tcp://:5432, grpc:/
 const (
 	healthIntervalMin = 100 * time.Millisecond
 	healthTimeMax     = time.Hour
+	healthTimeoutMax  = time.Minute
 	healthRetriesMax  = 100
 )
 
@@ -63,15 +64,15 @@ func healthDefaults() Health {
 func (o *options) health(offers []cluster.Offer) Health {
 	h := healthDefaults()
 	for _, span := range []struct {
-		key   string
-		least time.Duration
-		value *time.Duration
+		key         string
+		least, most time.Duration
+		value       *time.Duration
 	}{
-		{keyHealthInterval, healthIntervalMin, &h.Interval},
-		{keyHealthTimeout, 10 * time.Millisecond, &h.Timeout},
-		{keyHealthGrace, 0, &h.Grace},
+		{keyHealthInterval, healthIntervalMin, healthTimeMax, &h.Interval},
+		{keyHealthTimeout, 10 * time.Millisecond, healthTimeoutMax, &h.Timeout},
+		{keyHealthGrace, 0, healthTimeMax, &h.Grace},
 	} {
-		if value, set := o.span(span.key, span.least, healthTimeMax); set {
+		if value, set := o.span(span.key, span.least, span.most); set {
 			*span.value = value
 		}
 	}

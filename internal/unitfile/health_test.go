@@ -38,9 +38,9 @@ func TestHealth(t *testing.T) {
 		{"the only one that is published", "a.service", "Publish=web auto\nPublish=dns 53/udp\nHealth=grpc", asked(unitfile.Probe{Kind: "grpc", Service: "web"})},
 		{"a command", "a.service", `Health=exec:/usr/bin/check --say "two words" %n`, asked(unitfile.Probe{Kind: "exec", Command: []string{"/usr/bin/check", "--say", "two words", "a.service"}})},
 		{
-			"all else", "a.service", "Health=tcp://:1\nHealthInterval=500ms\nHealthTimeout=1min 30s\nHealthRetries=1\nHealthGrace=0\nHealthOnFailure=restart",
+			"all else", "a.service", "Health=tcp://:1\nHealthInterval=500ms\nHealthTimeout=30s\nHealthRetries=1\nHealthGrace=0\nHealthOnFailure=restart",
 			asked(unitfile.Probe{Kind: "tcp", Port: 1}, func(h *unitfile.Health) {
-				h.Interval, h.Timeout, h.Retries, h.Grace, h.Restart = 500*time.Millisecond, 90*time.Second, 1, 0, true
+				h.Interval, h.Timeout, h.Retries, h.Grace, h.Restart = 500*time.Millisecond, 30*time.Second, 1, 0, true
 			}),
 		},
 		{"an instance has a port of its own", "web@2.service", "Health=tcp://:800%i", asked(unitfile.Probe{Kind: "tcp", Port: 8002})},
@@ -80,7 +80,7 @@ func TestAQuestionThatCannotBeAskedIsRefused(t *testing.T) {
 		{"HealthInterval=1s", "line 4: error: HealthInterval= is for units that are asked for their health, and Health= is not given"},
 		{"Health=systemd\nHealthOnFailure=restart", "line 5: error: HealthOnFailure= is for units that are asked for their health"},
 		{"Health=tcp://:1\nHealthInterval=10ms", "HealthInterval=10ms: from 100ms to 1h0m0s"},
-		{"Health=tcp://:1\nHealthTimeout=infinity", "HealthTimeout=infinity: from 10ms to 1h0m0s"},
+		{"Health=tcp://:1\nHealthTimeout=infinity", "HealthTimeout=infinity: from 10ms to 1m0s"},
 		{"Health=tcp://:1\nHealthRetries=0", "HealthRetries=0: write a whole number from 1 to 100"},
 		{"Health=tcp://:1\nHealthOnFailure=reboot", "HealthOnFailure=reboot is not known (write restart or none)"},
 	} {

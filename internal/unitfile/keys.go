@@ -147,7 +147,7 @@ func publishKeys() []Key {
 		},
 		{
 			Section: SectionArgosy, Name: keyHealthTimeout, Form: "500ms",
-			Meaning: "How long the unit may take for an answer; 2s if not given.",
+			Meaning: "How long the unit may take for an answer, a minute at most; 2s if not given.",
 		},
 		{
 			Section: SectionArgosy, Name: keyPublish, Form: "web 8080/tcp version=2 role=front",

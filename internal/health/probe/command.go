@@ -30,12 +30,13 @@ func run(ctx context.Context, command, environment []string) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	err := cmd.Run()
+	if cmd.Process != nil {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // whom it left behind
+	}
 	var exit *exec.ExitError
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, exec.ErrWaitDelay): // it said its word; somebody it left behind holds its output
 		return nil
-	case errors.Is(err, exec.ErrWaitDelay):
-		return cmd.Cancel() // it said its word, and left others behind
 	case !errors.As(err, &exit):
 		return err
 	}

@@ -178,13 +178,18 @@ func TestCommand(t *testing.T) {
 // Nothing of a command is left: neither when its time is over, nor when it leaves
 // others behind.
 func TestACommandEndsWhole(t *testing.T) {
-	for _, rest := range []string{"wait", "exit 0"} {
+	for rest, well := range map[string]bool{
+		"sleep 100 & echo $! > PID; wait":           false,
+		"sleep 100 & echo $! > PID; exit 0":         true,
+		"sleep 100 & echo $! > PID; exit 1":         false,
+		"sleep 100 >/dev/null 2>&1 & echo $! > PID": true,
+	} {
 		pid := filepath.Join(t.TempDir(), "pid")
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-		script := "sleep 100 & echo $! > " + pid + "; " + rest
+		script := strings.ReplaceAll(rest, "PID", pid)
 		err := probe.Ask(ctx, unitfile.Probe{Kind: "exec", Command: []string{"/bin/sh", "-c", script}}, []string{"PATH=/usr/bin:/bin"})
 		cancel()
-		if (err == nil) != (rest == "exit 0") {
+		if (err == nil) != well {
 			t.Errorf("%s: %v", rest, err)
 		}
 		text, err := os.ReadFile(pid)
@@ -198,6 +203,22 @@ func TestACommandEndsWhole(t *testing.T) {
 		if !gone(t, child) {
 			t.Errorf("%s: process %d is left", rest, child)
 		}
+	}
+}
+
+// One that leaves its group cannot be found, and keeps no answer back.
+func TestACommandThatLeavesADaemonBehindIsHeard(t *testing.T) {
+	pid := filepath.Join(t.TempDir(), "pid")
+	got := ask(t, unitfile.Probe{Kind: "exec", Command: []string{"/bin/sh", "-c", "setsid sleep 5 & echo $! > " + pid}}, "PATH=/usr/bin:/bin")
+	if got != "" {
+		t.Errorf("%q", got)
+	}
+	text, err := os.ReadFile(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if child, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil {
+		_ = unix.Kill(child, unix.SIGKILL)
 	}
 }
 

@@ -63,7 +63,8 @@ const again = 100 * time.Millisecond
 // Keep keeps the file until ctx ends, and returns ctx's error. What goes wrong is
 // logged and tried again; the file stays what it was meanwhile.
 func Keep(ctx context.Context, source Source, job Job) error {
-	k := &keeper{source: source, job: job, pace: loop.Pace{Every: job.Every}, keys: map[string]map[string]string{}}
+	k := &keeper{source: source, job: job, pace: loop.Pace{Every: job.Every}, keys: map[string]*followed{}}
+	k.unused = true // whoever kept the file before may have ended just then
 	k.loop = loop.New("fill", job.Log, k.step)
 	defer k.group.Wait()
 	k.ctx = ctx
@@ -82,14 +83,20 @@ type keeper struct {
 	// Only the loop uses these.
 	text   string           // of the template that was read last, from a key
 	read   *render.Template // what came of it
-	unused bool             // the file was put, and nobody made use of it yet
+	unused bool             // the file was put, or may have been, and nobody made use of it yet
 	ready  bool
 
 	mu      sync.Mutex
 	told    bool // the services are known
 	cursor  string
 	catalog catalog.Catalog
-	keys    map[string]map[string]string // by what they begin with; nil: asked for, and not known yet
+	keys    map[string]*followed // by what they begin with
+}
+
+// followed are the keys with one beginning.
+type followed struct {
+	known  map[string]string // nil: not yet
+	cancel context.CancelFunc
 }
 
 // listen follows the services for the length of one stream.
@@ -124,10 +131,23 @@ func (k *keeper) follow(beginning string) {
 	if _, followed := k.keys[beginning]; followed {
 		return
 	}
-	k.keys[beginning] = nil
+	ctx, cancel := context.WithCancel(k.ctx)
+	k.keys[beginning] = &followed{cancel: cancel}
 	k.group.Go(func() {
-		_ = loop.New("keys "+beginning, k.job.Log, func(ctx context.Context) (time.Duration, error) { return again, k.listenKeys(ctx, beginning) }).Run(k.ctx)
+		_ = loop.New("keys "+beginning, k.job.Log, func(ctx context.Context) (time.Duration, error) { return again, k.listenKeys(ctx, beginning) }).Run(ctx)
 	})
+}
+
+// unfollow ends what a filling did not ask for.
+func (k *keeper) unfollow(asked []string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for beginning, f := range k.keys {
+		if beginning != k.job.Key && !slices.Contains(asked, beginning) {
+			f.cancel()
+			delete(k.keys, beginning)
+		}
+	}
 }
 
 // listenKeys reads keys, and follows them for the length of one stream.
@@ -159,8 +179,10 @@ func (k *keeper) listenKeys(ctx context.Context, beginning string) error {
 func (k *keeper) know(beginning string, known map[string]string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.keys[beginning] = known
-	k.loop.Wake()
+	if f := k.keys[beginning]; f != nil {
+		f.known = known
+		k.loop.Wake()
+	}
 }
 
 func valuesOf(listed wire.Keys) map[string]string {
@@ -194,6 +216,7 @@ func (k *keeper) step(ctx context.Context) (time.Duration, error) {
 	if len(r.Missing) > 0 {
 		return loop.Never, nil
 	}
+	k.unfollow(r.Keys)
 	return loop.Never, k.put(ctx, r.Text)
 }
 
@@ -206,17 +229,16 @@ func (k *keeper) put(ctx context.Context, text []byte) error {
 	if changed {
 		k.job.Log.Info("changed", "file", k.job.Target.Path)
 	}
-	if k.unused = k.unused || changed; k.unused {
-		if err := k.job.Target.Use(ctx); err != nil {
-			return err
-		}
-		k.unused = false
-	}
 	if !k.ready && k.job.Ready != nil {
 		k.job.Ready()
 	}
 	k.ready = true
-	return nil
+	if k.unused = k.unused || changed; !k.unused {
+		return nil
+	}
+	err = k.job.Target.Use(ctx)
+	k.unused = err != nil
+	return err
 }
 
 // template returns what is to be filled, nil if it is not known yet.
@@ -250,17 +272,21 @@ func noTemplate(key string) error {
 func (k *keeper) data() (d render.Data, told bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return dataOf(k.catalog, k.keys, k.job), k.told
+	keys := map[string]map[string]string{}
+	for beginning, f := range k.keys {
+		if f.known != nil {
+			keys[beginning] = f.known
+		}
+	}
+	return dataOf(k.catalog, keys, k.job), k.told
 }
 
 // dataOf puts together what a template is filled with.
 func dataOf(c catalog.Catalog, keys map[string]map[string]string, job Job) render.Data {
 	d := render.Data{Keys: map[string]string{}, Services: c.Services, Nodes: c.Nodes, Self: job.Self, Env: job.Env, Now: time.Now()}
-	for beginning, known := range keys {
-		if known != nil {
-			d.Known = append(d.Known, beginning)
-			maps.Copy(d.Keys, known)
-		}
+	for _, beginning := range slices.Sorted(maps.Keys(keys)) { // they may overlap, as of different moments
+		d.Known = append(d.Known, beginning)
+		maps.Copy(d.Keys, keys[beginning])
 	}
 	return d
 }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -251,6 +252,38 @@ func TestATemplateThatIsAKeyIsFollowed(t *testing.T) {
 		d.hub.remove("/t")
 		d.pass(10 * time.Second)
 		d.holds("when it is gone", "another")
+	})
+}
+
+func TestWhatNobodyMadeUseOfIsMadeUseOfByTheNext(t *testing.T) {
+	used := filepath.Join(t.TempDir(), "used")
+	kept(t, "text", func(d *desk) {
+		if err := os.WriteFile(d.path, []byte("text"), 0o600); err != nil { // and then the one before ended
+			t.Fatal(err)
+		}
+		d.job.Target.After = "echo x >> " + used
+	}, func(d *desk) {
+		d.hub.set("/other", "")
+		d.pass(time.Minute)
+		if text, err := os.ReadFile(used); err != nil || string(text) != "x\n" {
+			t.Errorf("%q, %v", text, err)
+		}
+	})
+}
+
+func TestKeysThatAreNotAskedForAnyMoreAreNotFollowed(t *testing.T) {
+	kept(t, `{{getv (printf "/%s/v" (getv "/now" "0")) "?"}}`, func(d *desk) { d.hub.set("/now", "0") }, func(d *desk) {
+		before := runtime.NumGoroutine()
+		for i := range 50 {
+			d.hub.set("/now", fmt.Sprint(i))
+			d.pass(time.Second)
+		}
+		if after := runtime.NumGoroutine(); after > before+5 {
+			t.Errorf("%d goroutines, before %d", after, before)
+		}
+		d.hub.set("/49/v", "!")
+		d.pass(time.Second)
+		d.holds("what it asks for now", "!")
 	})
 }
 

@@ -75,6 +75,10 @@ func (t Target) resolve() (path string, old os.FileInfo, err error) {
 	path = t.Path
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
+	} else if to, err := os.Readlink(path); err == nil { // to what is not there yet
+		if path = to; !filepath.IsAbs(to) {
+			path = filepath.Join(filepath.Dir(t.Path), to)
+		}
 	}
 	old, err = os.Stat(path)
 	switch {

@@ -79,15 +79,21 @@ func (e environments) read(name cluster.UnitName) (variables []string, err error
 // remove removes the drop-in first, for the same reason.
 func (e environments) remove(name cluster.UnitName) error {
 	for _, path := range []string{filepath.Join(e.dropIns(name), dropIn), e.path(name)} {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(path); err != nil && !isNone(err) {
 			return err
 		}
 	}
-	err := os.Remove(e.dropIns(name))
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.ENOTDIR) {
-		return nil // there is none, or the host has something there
+	// Only a folder, and only if it is empty: all else there is the host's.
+	if err := syscall.Rmdir(e.dropIns(name)); err != nil && !isNone(err) && !errors.Is(err, syscall.ENOTEMPTY) {
+		return fmt.Errorf("remove %s: %w", e.dropIns(name), err)
 	}
-	return err
+	return nil
+}
+
+// isNone reports whether there is nothing of ours at a path, and can be none: what is in
+// its way is the host's, or the unit's name is too long for one.
+func isNone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ENAMETOOLONG)
 }
 
 // replaceFile writes a file whole or not at all, in a folder that is made if need be.

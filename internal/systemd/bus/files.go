@@ -55,6 +55,15 @@ func (b *Bus) Environment(_ context.Context, name cluster.UnitName) ([]string, e
 	return b.environments.read(name)
 }
 
+// Text implements systemd.Manager.
+func (b *Bus) Text(_ context.Context, name cluster.UnitName) (string, error) {
+	text, err := os.ReadFile(b.files.path(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return string(text), err
+}
+
 // Remove implements systemd.Manager.
 func (b *Bus) Remove(_ context.Context, name cluster.UnitName) error {
 	if err := cluster.CheckUnitName(name); err != nil {

@@ -206,6 +206,14 @@ func testRestart(t *testing.T, s *suite) {
 	}
 }
 
+// text fails unless the file of a unit holds a text.
+func (s *suite) text(name cluster.UnitName, want string) {
+	s.t.Helper()
+	if got, err := s.node.Manager.Text(s.t.Context(), name); err != nil || got != want {
+		s.t.Errorf("the file of %s holds %q, %v; want %q", name, got, err, want)
+	}
+}
+
 func testSameText(t *testing.T, s *suite) {
 	const name = "argosytest-same.service"
 	s.write(name, forever)
@@ -231,6 +239,7 @@ func testStale(t *testing.T, s *suite) {
 	if u := s.observe(name); u.Stale || u.Active != "active" {
 		t.Errorf("after the reload: %+v", u)
 	}
+	s.text(name, changed)
 }
 
 func testFailed(t *testing.T, s *suite) {
@@ -336,6 +345,7 @@ func testRemove(t *testing.T, s *suite) {
 		t.Fatal(err)
 	}
 	s.await(name, "not-found", func(u systemd.Unit) bool { return u.Load == "not-found" && !u.Ours })
+	s.text(name, "")
 	all, err := s.node.Manager.Observe(t.Context())
 	if err != nil || slices.ContainsFunc(all, func(u systemd.Unit) bool { return u.Name == name }) {
 		t.Errorf("still among ours, or %v", err)

@@ -298,6 +298,13 @@ func (f *Fake) Environment(ctx context.Context, name cluster.UnitName) ([]string
 	return slices.Clone(f.environments[name].variables), ctx.Err()
 }
 
+// Text implements systemd.Manager.
+func (f *Fake) Text(ctx context.Context, name cluster.UnitName) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.files[name].text, ctx.Err()
+}
+
 // Remove implements systemd.Manager.
 func (f *Fake) Remove(ctx context.Context, name cluster.UnitName) error {
 	f.mu.Lock()
