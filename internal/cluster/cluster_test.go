@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -229,5 +230,29 @@ func TestLabelsOfOperatorsMaskThoseOfTheNode(t *testing.T) {
 		cluster.Report{Labels: map[string]string{"disk": "ssd", "gpu": "yes", "zone": "a"}})
 	if len(got) != 2 || got["disk"] != "hdd" || got["zone"] != "a" {
 		t.Errorf("merged labels: %v", got)
+	}
+}
+
+// Equal forgets no field, also none that is added.
+func TestUnitsDifferInEachField(t *testing.T) {
+	whole := func() reflect.Value { return reflect.ValueOf(&cluster.Unit{}).Elem() }
+	for i := range whole().NumField() {
+		u := whole()
+		field := u.Field(i)
+		switch field.Interface().(type) {
+		case time.Time:
+			field.Set(reflect.ValueOf(time.Unix(1, 0)))
+		case map[string]map[string]string:
+			field.Set(reflect.ValueOf(map[string]map[string]string{"web": {"a": "1"}}))
+		default:
+			if field.CanInt() {
+				field.SetInt(1)
+			} else {
+				field.SetString("x")
+			}
+		}
+		if changed, ok := u.Interface().(cluster.Unit); !ok || changed.Equal(cluster.Unit{}) || !changed.Equal(changed) {
+			t.Errorf("another %s is no difference", u.Type().Field(i).Name)
+		}
 	}
 }

@@ -20,6 +20,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"argosy/internal/cluster"
 )
 
 // folder is where namespaces are kept by name.
@@ -100,7 +102,12 @@ func DeleteNamespace(name string) error {
 			return fmt.Errorf("unmount %s: %w", path, err)
 		}
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	err := os.Remove(path)
+	if errors.Is(err, unix.EBUSY) {
+		// "ip netns add" mounts the folder on itself; what was in it before lies beneath.
+		return cluster.Errorf(cluster.Conflict, "namespace %s is hidden by what is mounted on %s", name, folder).WithHint("umount " + folder + ", and try again")
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil

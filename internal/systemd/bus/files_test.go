@@ -84,6 +84,50 @@ func TestEachNewTextHasALaterTimeAndLeavesNoOtherFile(t *testing.T) {
 }
 
 // pathOfUnit escapes a unit's name as systemd does (bus_path_escape).
+// What is the host's in the place of our drop-in stays, and is in nobody's way.
+func TestVariablesAreTakenAwayAndNothingElse(t *testing.T) {
+	dir, links, elsewhere := t.TempDir(), t.TempDir(), t.TempDir()
+	b := New(Config{Dir: t.TempDir(), EnvironmentDir: dir, LinkDir: links})
+	set := func(name cluster.UnitName, variables ...string) {
+		t.Helper()
+		if err := b.SetEnvironment(t.Context(), name, variables); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	there := func(path string, want bool) {
+		t.Helper()
+		if _, err := os.Lstat(path); (err == nil) != want {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.Symlink(elsewhere, filepath.Join(links, "link.service.d")))
+	must(os.WriteFile(filepath.Join(links, "file.service.d"), nil, 0o600))
+	must(os.Mkdir(filepath.Join(links, "full.service.d"), 0o700))
+	must(os.WriteFile(filepath.Join(links, "full.service.d", "host.conf"), nil, 0o600))
+	set("own.service", "A=1")
+	set("full.service", "A=1")
+	for _, name := range []cluster.UnitName{"own.service", "full.service", "link.service", "file.service", cluster.UnitName(strings.Repeat("x", 247) + ".service")} {
+		set(name)
+	}
+	there(filepath.Join(links, "link.service.d"), true)
+	there(filepath.Join(links, "file.service.d"), true)
+	there(filepath.Join(links, "full.service.d", "host.conf"), true)
+	there(filepath.Join(links, "full.service.d", dropIn), false)
+	there(filepath.Join(links, "own.service.d"), false)
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+	if err := b.SetEnvironment(t.Context(), "own.service", []string{"A=1\nB=2"}); cluster.KindOf(err) != cluster.Invalid {
+		t.Errorf("two lines: %v", err)
+	}
+}
+
 func pathOfUnit(name cluster.UnitName) dbus.ObjectPath {
 	var path strings.Builder
 	path.WriteString(unitPrefix)
