@@ -204,6 +204,10 @@ func TestUnitsThatDoNotAnswerDelayNoOther(t *testing.T) {
 		if o := m.offer("web.service"); !o.Healthy {
 			t.Errorf("%+v", o)
 		}
+		m.pass(2 * time.Minute)
+		if s := m.status("hang@7.service"); !strings.Contains(s.Problem, "context deadline exceeded") {
+			t.Errorf("one that does not answer: %+v", s)
+		}
 	})
 }
 

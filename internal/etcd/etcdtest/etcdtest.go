@@ -7,10 +7,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -98,9 +100,16 @@ func sign(authority *pki.Authority, name string, life time.Duration) (cert, key 
 	return authority.SignEtcd(cluster.NodeID(name), netip.MustParseAddr("127.0.0.1"), life, time.Now())
 }
 
-// freeURL returns a URL on a port that nobody listens on.
+// freeURL returns a URL on a port that nobody listens on. It is none of those that the
+// kernel gives to connections (from 32768 on): one of them would have it before the
+// member does.
 func freeURL() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	const first, many, tries = 10_000, 10_000, 100
+	var listener net.Listener
+	err := errors.New("no port is free")
+	for i := 0; i < tries && listener == nil; i++ {
+		listener, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(first+rand.IntN(many)))) //nolint:gosec // any will do
+	}
 	if err != nil {
 		return "", err
 	}

@@ -3,6 +3,7 @@ package etcdspace
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -209,6 +210,7 @@ func (s *Service) Lease(ctx context.Context, id keyspace.Lease) (keyspace.LeaseS
 	for _, key := range answer.Keys {
 		lease.Keys = append(lease.Keys, string(key))
 	}
+	slices.Sort(lease.Keys) // etcd has them in none
 	return lease, nil
 }
 

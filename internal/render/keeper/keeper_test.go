@@ -28,6 +28,7 @@ import (
 type hub struct {
 	mu       sync.Mutex
 	down     bool
+	noKeys   bool // they cannot be read
 	revision cluster.Revision
 	services map[string][]string // addresses, by name
 	keys     map[string]string
@@ -119,7 +120,7 @@ func (h *hub) FollowServices(ctx context.Context, _ client.ServicesQuery, each f
 func (h *hub) Keys(_ context.Context, q client.KeysQuery) (wire.Keys, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.down {
+	if h.down || h.noKeys {
 		return wire.Keys{}, errDown
 	}
 	h.asked = append(h.asked, q.Key)
@@ -288,12 +289,16 @@ func TestKeysThatAreNotAskedForAnyMoreAreNotFollowed(t *testing.T) {
 }
 
 func TestNothingIsPutBeforeAllIsKnown(t *testing.T) {
-	kept(t, backends, func(d *desk) { d.hub.down = true }, func(d *desk) {
-		d.pass(time.Minute)
-		if _, err := os.Stat(d.path); err == nil || d.ready != 0 {
-			t.Errorf("a file, and nothing is known; ready: %d", d.ready)
-		}
-	})
+	for name, away := range map[string]func(*desk){
+		"services": func(d *desk) { d.hub.down = true }, "keys": func(d *desk) { d.hub.noKeys = true },
+	} {
+		kept(t, `none{{range service "web"}}{{.Addr}}{{end}}{{if eq "`+name+`" "keys"}}{{ls "/"}}{{end}}`, away, func(d *desk) {
+			d.pass(time.Minute)
+			if _, err := os.Stat(d.path); err == nil || d.ready != 0 {
+				t.Errorf("a file, and no %s are known; ready: %d", name, d.ready)
+			}
+		})
+	}
 }
 
 func TestWhatATemplateRefusesLeavesTheFile(t *testing.T) {
