@@ -36,6 +36,7 @@ func sections() []section {
 	return []section{
 		{"lab", "On lab nodes", labText, measureLab},
 		{"announcing", "Announcing", announcingText, measureAnnouncing},
+		{"following", "Following services", followingText, measureFollowing},
 		{"names", "Names", namesText, measureNames},
 		{"placing", "Placing alone", placingText, measurePlacing},
 		{"committing", "Placements in the store", committingText, measureCommitting},

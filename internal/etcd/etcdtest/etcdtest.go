@@ -105,10 +105,11 @@ func sign(authority *pki.Authority, name string, life time.Duration) (cert, key 
 // member does.
 func freeURL() (string, error) {
 	const first, many, tries = 10_000, 10_000, 100
+	random := rand.New(rand.NewPCG(uint64(os.Getpid()), uint64(time.Now().UnixNano()))) //nolint:gosec // any will do
 	var listener net.Listener
 	err := errors.New("no port is free")
 	for i := 0; i < tries && listener == nil; i++ {
-		listener, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(first+rand.IntN(many)))) //nolint:gosec // any will do
+		listener, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(first+random.IntN(many))))
 	}
 	if err != nil {
 		return "", err
