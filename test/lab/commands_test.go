@@ -168,9 +168,14 @@ func TestMakeUpAndDown(t *testing.T) {
 				t.Errorf("make up does not say %q:\n%s", want, said)
 			}
 		}
-		active := s.does(0, "", filepath.Join("bin", "argosy"), "list-units", "--no-legend", "--fields", "unit,active")
-		if active != "hello.service  active\n" {
-			t.Errorf("plain argosy list-units: %q", active)
+		argosy := filepath.Join("bin", "argosy")
+		active := strings.Join(strings.Fields(s.does(0, "", argosy, "list-units", "--no-legend", "--fields", "unit,active")), " ")
+		const units = "counter.service active hello.service active lb-config.service active lb.service active shop@1.service active shop@2.service active shop@3.service active"
+		if active != units {
+			t.Errorf("plain argosy list-units: %q, want %q", active, units)
+		}
+		if visit := s.does(0, "", argosy, "ssh", "node-1", "--", "curl", "-s", "http://lb/"); !strings.HasPrefix(visit, "visit ") {
+			t.Errorf("the shop says %q", visit)
 		}
 	}
 	s.does(0, "", append([]string{"make", "down"}, here...)...)
