@@ -18,7 +18,8 @@ type announcer struct {
 
 	mu   sync.Mutex
 	from basis
-	at   time.Time // of the last look
+	at   time.Time     // of the last look
+	took time.Duration // the last derivation
 }
 
 // basis is what a catalog was derived from.
@@ -37,13 +38,22 @@ func (b basis) same(as basis) bool {
 	})
 }
 
+// lookPace is the least time between two looks for those who follow; it is longer if a
+// look takes long, so that looks take a quarter of a core at most. Many followers are
+// awake at any time while much changes, and each look derives the whole catalog: without
+// a pause there would be one for each change. Who finds nothing new looks again soon.
+const lookPace = 10 * time.Millisecond
+
 // look brings the feed up to what is known. Those who follow are woken together, and
 // one look is enough for all of them.
-func (a *announcer) look() error {
+func (a *announcer) look(follows bool) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	state := a.server.Mirror.State()
-	if state == a.from.state && time.Since(a.at) < streamPace {
+	switch since := time.Since(a.at); {
+	case state == a.from.state && since < streamPace:
+		return nil
+	case follows && a.from.state != nil && since < max(lookPace, 4*a.took):
 		return nil
 	}
 	a.at = time.Now()
@@ -57,7 +67,9 @@ func (a *announcer) look() error {
 		a.feed.confirm(state.Revision)
 		return nil
 	}
-	return a.feed.put(state.Revision, catalog.All(state, func(id cluster.NodeID) cluster.Health { return now.healths[id] }))
+	all := catalog.All(state, func(id cluster.NodeID) cluster.Health { return now.healths[id] })
+	a.took = time.Since(a.at)
+	return a.feed.put(state.Revision, all)
 }
 
 // seen returns the revision after which there may be something new to look at.

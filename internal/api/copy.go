@@ -101,7 +101,7 @@ func (c *Copy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	serveServices(w, r, c, c.feed)
 }
 
-func (c *Copy) look() error { return nil }
+func (c *Copy) look(bool) error { return nil }
 
 func (c *Copy) wait(ctx context.Context, number int64, pace *loop.Pace) error {
 	quiet, cancel := context.WithTimeout(ctx, streamAlive)

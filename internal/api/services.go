@@ -34,8 +34,9 @@ func parseServicesQuery(values url.Values) (q servicesQuery, err error) {
 
 // teller is who knows the catalog: a server, or a node that was told of it.
 type teller interface {
-	// look brings the feed up to what is known now.
-	look() error
+	// look brings the feed up to what is known now; for who follows, if nobody looked
+	// just before.
+	look(follows bool) error
 	// wait returns when there may be news for who has read up to an edition, or after
 	// streamAlive.
 	wait(ctx context.Context, number int64, pace *loop.Pace) error
@@ -63,7 +64,7 @@ func serveServices(w http.ResponseWriter, r *http.Request, t teller, f *feed) {
 		err = t.cutOff()
 	}
 	if err == nil {
-		err = t.look()
+		err = t.look(q.follow)
 	}
 	switch {
 	case err != nil:
@@ -104,7 +105,7 @@ func followServices(w http.ResponseWriter, r *http.Request, q servicesQuery, t t
 			}
 			sent = time.Now()
 		}
-		if t.wait(r.Context(), position, pace) != nil || q.fresh && t.cutOff() != nil || t.look() != nil {
+		if t.wait(r.Context(), position, pace) != nil || q.fresh && t.cutOff() != nil || t.look(true) != nil {
 			return
 		}
 	}

@@ -221,6 +221,14 @@ func TestManyWhoFollowServicesCostOneLook(t *testing.T) {
 		if nodes := 2; asked > 4*10*nodes {
 			t.Errorf("ten revisions that change nothing: the health of a node was asked for %d times", asked)
 		}
+		asked = 0
+		for i := range 100 {
+			b.put(store.PutSession(cluster.Session{Node: there, Seq: int64(100 + i)}))
+			b.pass(time.Millisecond)
+		}
+		if asked > 60 {
+			t.Errorf("a hundred revisions in a tenth of a second: the health of a node was asked for %d times", asked)
+		}
 	})
 }
 

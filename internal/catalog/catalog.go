@@ -46,29 +46,56 @@ func whyNot(s cluster.Status) string {
 // healthy one if moreover it is wanted, it is placed on that very node, and the node
 // is heard of.
 func Of(state *cluster.State, health func(cluster.NodeID) cluster.Health) []cluster.Service {
-	d := derivation{state: state, health: health, nodes: map[cluster.NodeID]*node{}}
-	var all []cluster.Endpoint
+	d := derivation{state: state, health: health, nodes: map[cluster.NodeID]*node{}, services: map[string][]cluster.Endpoint{}}
 	for i := range state.Statuses {
 		if s := &state.Statuses[i]; len(s.Offers) > 0 {
-			all = d.endpoints(all, s)
+			d.endpoints(s)
 		}
 	}
-	slices.SortFunc(all, cluster.Endpoint.Compare)
 	var services []cluster.Service
-	for from, to := 0, 0; from < len(all); from = to {
-		name := all[from].Service
-		for to = from; to < len(all) && all[to].Service == name; to++ {
+	for _, name := range slices.Sorted(maps.Keys(d.services)) {
+		all := d.services[name]
+		// Statuses are in the order of units and nodes, and their offers in theirs, so that
+		// as a rule there is nothing to sort.
+		if !slices.IsSortedFunc(all, cluster.Endpoint.Compare) {
+			slices.SortFunc(all, cluster.Endpoint.Compare)
 		}
-		services = append(services, cluster.Service{Name: name, Endpoints: all[from:to:to]})
+		services = append(services, cluster.Service{Name: name, Endpoints: slices.Clip(all)})
 	}
 	return services
 }
 
 // derivation derives endpoints from one snapshot.
 type derivation struct {
-	state  *cluster.State
-	health func(cluster.NodeID) cluster.Health
-	nodes  map[cluster.NodeID]*node
+	state    *cluster.State
+	health   func(cluster.NodeID) cluster.Health
+	nodes    map[cluster.NodeID]*node
+	services map[string][]cluster.Endpoint
+	// units and placements are where the records of the last unit are, if there are any.
+	// All lists are in the order of units, so that one is found after the other.
+	last              cluster.UnitName
+	units, placements int
+}
+
+// at goes on to the records of a unit, and returns them, nil what is not there.
+func (d *derivation) at(name cluster.UnitName) (u *cluster.Unit, p *cluster.Placement) {
+	if name < d.last {
+		d.units, d.placements = 0, 0
+	}
+	d.last = name
+	for d.units < len(d.state.Units) && d.state.Units[d.units].Name < name {
+		d.units++
+	}
+	for d.placements < len(d.state.Placements) && d.state.Placements[d.placements].Unit < name {
+		d.placements++
+	}
+	if d.units < len(d.state.Units) && d.state.Units[d.units].Name == name {
+		u = &d.state.Units[d.units]
+	}
+	if d.placements < len(d.state.Placements) && d.state.Placements[d.placements].Unit == name {
+		p = &d.state.Placements[d.placements]
+	}
+	return u, p
 }
 
 // node is what matters of a node.
@@ -78,15 +105,14 @@ type node struct {
 	lost   string // why nothing there can be used, "" if it can
 }
 
-// endpoints appends what one status offers.
-func (d *derivation) endpoints(to []cluster.Endpoint, s *cluster.Status) []cluster.Endpoint {
-	at, found := slices.BinarySearchFunc(d.state.Units, s.Unit, func(u cluster.Unit, name cluster.UnitName) int { return cmp.Compare(u.Name, name) })
+// endpoints adds what one status offers.
+func (d *derivation) endpoints(s *cluster.Status) {
+	unit, placement := d.at(s.Unit)
 	n := d.node(s.Node)
-	if !found || !n.known || d.state.Units[at].UID != s.UID || !sameBoot(s.BootID, n.record.Session.BootID) {
-		return to
+	if unit == nil || !n.known || unit.UID != s.UID || !sameBoot(s.BootID, n.record.Session.BootID) {
+		return
 	}
-	unit := &d.state.Units[at]
-	reason := d.unwanted(unit, s.Node)
+	reason := unwanted(unit, placement, s.Node)
 	if n.lost != "" {
 		reason = n.lost
 	}
@@ -95,11 +121,10 @@ func (d *derivation) endpoints(to []cluster.Endpoint, s *cluster.Status) []clust
 			offer.Healthy, offer.Reason = false, reason
 		}
 		offer.Parameters = Parameters(offer.Parameters, unit.Parameters[offer.Service])
-		to = append(to, cluster.Endpoint{
+		d.services[offer.Service] = append(d.services[offer.Service], cluster.Endpoint{
 			Offer: offer, Unit: s.Unit, Node: s.Node, NodeName: n.record.Node.Name, Address: n.record.Report.Address,
 		})
 	}
-	return to
 }
 
 // Parameters returns those of a file with those that were given since laid over them.
@@ -121,12 +146,11 @@ func Parameters(file, since map[string]string) map[string]string {
 func sameBoot(seen, now string) bool { return seen == now || seen == "" || now == "" }
 
 // unwanted says why a unit is not to run on a node, "" if it is.
-func (d *derivation) unwanted(u *cluster.Unit, on cluster.NodeID) string {
+func unwanted(u *cluster.Unit, p *cluster.Placement, on cluster.NodeID) string {
 	if u.Desired != cluster.Launched {
 		return "the unit is not to be launched" // what runs all the same is to stop, or a socket started it: that may publish
 	}
-	at, found := slices.BinarySearchFunc(d.state.Placements, u.Name, func(p cluster.Placement, name cluster.UnitName) int { return cmp.Compare(p.Unit, name) })
-	if !found || d.state.Placements[at].UID != u.UID || !d.state.Placements[at].On(on) {
+	if p == nil || p.UID != u.UID || !p.On(on) {
 		return "the unit is not placed there any more"
 	}
 	return ""

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -133,23 +135,33 @@ func stamped(property string) moment {
 	}
 }
 
-// stopping looks for when systemd said that it stops a unit: of one that has stopped it
-// notes nothing.
-func stopping(ctx context.Context, n *lab.Node, name cluster.UnitName) (time.Duration, error) {
+// stopping waits until systemd says that it stops a unit, and returns when that was: of
+// one that has stopped it notes nothing.
+func stopping(ctx context.Context, n *lab.Node, name cluster.UnitName) (at time.Duration, err error) {
+	return at, until(ctx, func() (said bool, err error) {
+		at, said, err = saidToStop(ctx, n, name)
+		return said, err
+	})
+}
+
+func saidToStop(ctx context.Context, n *lab.Node, name cluster.UnitName) (at time.Duration, said bool, err error) {
 	var out bytes.Buffer
 	if _, err := n.Exec(ctx, nil, &out, &out, "sh", "-c", "journalctl --sync; journalctl -o json -u "+string(name)); err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	for decoder := json.NewDecoder(&out); ; {
 		var entry struct {
 			Message string `json:"MESSAGE"`
 			At      string `json:"__MONOTONIC_TIMESTAMP"`
 		}
-		if err := decoder.Decode(&entry); err != nil {
-			return 0, fmt.Errorf("systemd said nothing of it: %w", err)
+		if err := decoder.Decode(&entry); errors.Is(err, io.EOF) {
+			return 0, false, nil // not yet
+		} else if err != nil {
+			return 0, false, err
 		}
 		if strings.HasPrefix(entry.Message, "Stopping ") {
-			return micros(entry.At)
+			at, err := micros(entry.At)
+			return at, true, err
 		}
 	}
 }
