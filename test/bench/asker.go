@@ -45,10 +45,20 @@ func (a *asker) address(name string) netip.Addr {
 			return netip.Addr{}
 		case n < 12 || binary.BigEndian.Uint16(reply) != a.id:
 			continue // to an earlier question
-		case reply[7] == 0 || n < len(q)+16:
+		case reply[7] == 0:
 			return netip.Addr{}
 		}
-		return netip.AddrFrom4([4]byte(reply[len(q)+12 : len(q)+16]))
+		at := len(q)
+		for at < n && reply[at] != 0 && reply[at] < 0xc0 { // the name, if it is no pointer to that of the question
+			at += 1 + int(reply[at])
+		}
+		if at < n && reply[at] == 0 {
+			at--
+		}
+		if at += 12; at+4 > n { // name, type, class, time, length
+			return netip.Addr{}
+		}
+		return netip.AddrFrom4([4]byte(reply[at : at+4]))
 	}
 	return netip.Addr{}
 }
