@@ -49,7 +49,7 @@ func (c *Copy) Saved() Saved {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	whole := c.feed.message()
-	return Saved{catalog.Catalog{Services: whole.Services, Nodes: whole.Nodes}, whole.Revision, c.heard}
+	return Saved{catalog.Catalog{}.Told(whole), whole.Revision, c.heard}
 }
 
 // Restore begins with what was kept. It passes for old until a server tells the same.
@@ -78,12 +78,8 @@ func (c *Copy) Take(m wire.Services, now time.Time) (changed bool, err error) {
 	case !changed: // a sign of life; only these say how old it all is
 		c.behind = time.Duration(m.Age * float64(time.Second))
 		c.feed.confirm(m.Revision)
-	case m.Full:
-		err = c.feed.put(m.Revision, catalog.Catalog{Services: m.Services, Nodes: m.Nodes})
 	default:
-		whole := c.feed.message()
-		known := catalog.Catalog{Services: whole.Services, Nodes: whole.Nodes}
-		err = c.feed.put(m.Revision, known.With(catalog.Change{Services: m.Services, Gone: m.Gone, Nodes: m.Nodes, GoneNodes: m.GoneNodes}))
+		err = c.feed.put(m.Revision, catalog.Catalog{}.Told(c.feed.message()).Told(m))
 	}
 	c.heard = now.Add(-c.behind)
 	return changed, err

@@ -8,7 +8,7 @@ var floors = []struct {
 	packages []string
 }{
 	{"nouns", []string{"cluster"}},
-	{"ground", []string{"unitfile", "loop", "api/wire"}},
+	{"ground", []string{"unitfile", "loop", "api/wire", "wholefile"}},
 	{"ports", []string{"store", "systemd", "channel", "keyspace"}},
 	{"pure", []string{"place", "quorum", "converge", "events", "catalog", "health", "render", "v2keys", "keyspace/confine"}},
 	{"names", []string{"zone"}},       // what the catalog is in DNS

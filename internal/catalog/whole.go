@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"argosy/internal/api/wire"
 	"argosy/internal/cluster"
 )
 
@@ -68,6 +69,14 @@ func (c Catalog) To(after Catalog) Change {
 		change.GoneNodes = append(change.GoneNodes, c.Nodes[i].ID)
 	}
 	return change
+}
+
+// Told returns the catalog after what a server tells of it: all of it, or what changed.
+func (c Catalog) Told(m wire.Services) Catalog {
+	if m.Full {
+		return Catalog{m.Services, m.Nodes}
+	}
+	return c.With(Change{m.Services, m.Gone, m.Nodes, m.GoneNodes})
 }
 
 // With returns the catalog after a change. The catalog itself stays as it is.

@@ -24,6 +24,7 @@ import (
 	"argosy/internal/cluster"
 	"argosy/internal/systemd"
 	"argosy/internal/unitfile"
+	"argosy/internal/wholefile"
 )
 
 // Files of a host.
@@ -111,7 +112,7 @@ func isStub(a netip.Addr) bool {
 // configuration names for all names; they are asked by us (Upstreams).
 func (h Host) hookResolved(ctx context.Context, w Wanted) error {
 	text := fmt.Sprintf("%s, and removed when it stops.\n[Resolve]\nDNS=\nDNS=%s\nDomains=%s\n", mark, w.Server, w.Domain)
-	wrote, err := writeIfChanged(h.path(resolvedDropIn), text)
+	wrote, err := wholefile.Update(h.path(resolvedDropIn), []byte(text), 0o644)
 	if err != nil || !wrote {
 		return err
 	}
@@ -158,7 +159,7 @@ func (h Host) hookFile(w Wanted) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	_, err = writeIfChanged(h.path(resolvConf), h.fileText(string(before), w))
+	_, err = wholefile.Update(h.path(resolvConf), []byte(h.fileText(string(before), w)), 0o644)
 	return err
 }
 
@@ -214,7 +215,7 @@ func (h Host) hookPodman(w Wanted) error {
 		quoted = append(quoted, fmt.Sprintf("%q", domain))
 	}
 	text := fmt.Sprintf("%s, and removed when it stops.\n[containers]\ndns_servers = [%q]\ndns_searches = [%s]\n", mark, w.Server, strings.Join(quoted, ", "))
-	_, err := writeIfChanged(h.path(podmanDropIn), text)
+	_, err := wholefile.Update(h.path(podmanDropIn), []byte(text), 0o644)
 	return err
 }
 
@@ -323,22 +324,4 @@ func removeIfThere(path string) error {
 		return err
 	}
 	return nil
-}
-
-// writeIfChanged writes a file whole or not at all, unless it holds the text.
-func writeIfChanged(path, text string) (wrote bool, err error) {
-	if have, err := os.ReadFile(path); err == nil && string(have) == text {
-		return false, nil
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return false, err
-	}
-	temp := path + ".argosy-new"
-	if err := os.WriteFile(temp, []byte(text), 0o644); err != nil {
-		return false, err
-	}
-	if err := os.Rename(temp, path); err != nil {
-		return false, errors.Join(err, removeIfThere(temp))
-	}
-	return true, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"argosy/internal/cluster"
 	"argosy/internal/pki"
+	"argosy/internal/wholefile"
 )
 
 // disk is the daemon's state folder: everything a node must still know after a
@@ -42,7 +43,7 @@ func (d disk) save(name string, value any) error {
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", name, err)
 	}
-	return writeFile(d.path(name), append(text, '\n'), 0o600)
+	return wholefile.Write(d.path(name), append(text, '\n'), 0o600)
 }
 
 // load reads a value that save wrote; found is false if there is none.
@@ -83,8 +84,8 @@ func (d disk) isServer() bool {
 // saveAuthorities keeps the keys that make a server.
 func (d disk) saveAuthorities(ca, etcdCA []byte) error {
 	return errors.Join(
-		writeFile(d.path("authority.pem"), ca, 0o400),
-		writeFile(d.path("etcd-authority.pem"), etcdCA, 0o400))
+		wholefile.Write(d.path("authority.pem"), ca, 0o400),
+		wholefile.Write(d.path("etcd-authority.pem"), etcdCA, 0o400))
 }
 
 // authorities reads them.

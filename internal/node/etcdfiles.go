@@ -18,6 +18,7 @@ import (
 	"argosy/internal/loop"
 	"argosy/internal/pki"
 	"argosy/internal/store/etcdstore"
+	"argosy/internal/wholefile"
 )
 
 // The files that etcd and the daemon beside it share.
@@ -71,9 +72,9 @@ func (d *Daemon) writeEtcdCertificates(authority *pki.Authority) error {
 	// The key goes first: etcd, reading in between, fails that one handshake
 	// instead of serving with a mismatch.
 	return errors.Join(
-		writeFile(d.disk.path(etcdCA), authority.CertPEM(), 0o600),
-		writeFile(d.disk.path(etcdKey), key, 0o400),
-		writeFile(d.disk.path(etcdCert), cert, 0o600))
+		wholefile.Write(d.disk.path(etcdCA), authority.CertPEM(), 0o600),
+		wholefile.Write(d.disk.path(etcdKey), key, 0o400),
+		wholefile.Write(d.disk.path(etcdCert), cert, 0o600))
 }
 
 // rotateEtcdCertificates signs them anew well before they expire, until ctx

@@ -10,6 +10,7 @@ import (
 
 	"argosy/internal/cluster"
 	"argosy/internal/systemd"
+	"argosy/internal/wholefile"
 )
 
 // The services that a node's own systemd runs for us. Each is a process of its
@@ -131,7 +132,7 @@ func InstallServices(cfg ServiceConfig) (changed bool, err error) {
 		if err := texts.ExecuteTemplate(&text, string(name), values); err != nil {
 			return changed, fmt.Errorf("text of %s: %w", name, err)
 		}
-		wrote, err := writeIfChanged(filepath.Join(cfg.Folder, string(name)), text.Bytes())
+		wrote, err := wholefile.Update(filepath.Join(cfg.Folder, string(name)), text.Bytes(), 0o644)
 		if err != nil {
 			return changed, err
 		}
@@ -145,37 +146,6 @@ func InstallServices(cfg ServiceConfig) (changed bool, err error) {
 		return changed, err
 	}
 	return changed, nil
-}
-
-// writeIfChanged writes a file whole or not at all, unless it holds the text.
-func writeIfChanged(path string, text []byte) (wrote bool, err error) {
-	if have, err := os.ReadFile(path); err == nil && bytes.Equal(have, text) {
-		return false, nil
-	}
-	return true, writeFile(path, text, 0o644)
-}
-
-// writeFile replaces a file atomically, and durably.
-func writeFile(path string, text []byte, mode os.FileMode) error {
-	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(temp.Name()) }() // is gone after the rename
-	_, err = temp.Write(text)
-	if err == nil {
-		err = temp.Chmod(mode)
-	}
-	if err == nil {
-		err = temp.Sync()
-	}
-	if closeErr := temp.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return os.Rename(temp.Name(), path)
 }
 
 // services starts and stops our own processes through the node's systemd.

@@ -20,6 +20,7 @@ import (
 
 	"argosy/internal/cluster"
 	"argosy/internal/loop"
+	"argosy/internal/wholefile"
 )
 
 // Identity is who a node is, as its disk tells it.
@@ -92,7 +93,7 @@ func saveKey(dir string, key *ecdsa.PrivateKey) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(dir, keyFile), encodePEM("PRIVATE KEY", der), 0o400)
+	return wholefile.Write(filepath.Join(dir, keyFile), encodePEM("PRIVATE KEY", der), 0o400)
 }
 
 // Exists reports whether dir holds an identity.
@@ -112,7 +113,7 @@ func Save(dir string, id Identity, certPEM, caPEM []byte) error {
 		name string
 		text []byte
 	}{{certFile, certPEM}, {caFile, caPEM}, {identityFile, append(text, '\n')}} {
-		if err := writeFile(filepath.Join(dir, file.name), file.text, 0o600); err != nil {
+		if err := wholefile.Write(filepath.Join(dir, file.name), file.text, 0o600); err != nil {
 			return err
 		}
 	}
@@ -321,7 +322,7 @@ func (k *Keeper) Replace(certPEM []byte) error {
 	if err := k.use(cert); err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(k.dir, certFile), certPEM, 0o600)
+	return wholefile.Write(filepath.Join(k.dir, certFile), certPEM, 0o600)
 }
 
 // RenewAt returns when a certificate is to be renewed: at a point between 50
@@ -371,33 +372,4 @@ func Rotate(ctx context.Context, k *Keeper, renewer Renewer, log *slog.Logger) e
 		// At least a moment, however short the life that the server gave.
 		return max(time.Second, min(time.Until(RenewAt(k.Leaf(), seed)), lookEvery)), nil
 	}).Run(ctx)
-}
-
-// writeFile replaces a file whole or not at all, and durably.
-func writeFile(path string, text []byte, mode os.FileMode) error {
-	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(temp.Name()) }() // is gone after the rename
-	_, err = temp.Write(text)
-	if err == nil {
-		err = errors.Join(temp.Chmod(mode), temp.Sync())
-	}
-	if closeErr := temp.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	if err := os.Rename(temp.Name(), path); err != nil {
-		return err
-	}
-	// The rename itself must survive a power cut.
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = dir.Close() }() // was only read
-	return dir.Sync()
 }

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -19,6 +18,7 @@ import (
 	"argosy/internal/catalog"
 	"argosy/internal/cluster"
 	"argosy/internal/loop"
+	"argosy/internal/wholefile"
 	"argosy/internal/zone"
 )
 
@@ -108,11 +108,7 @@ func (f *follower) take(m wire.Services) error {
 	if m.Alive() {
 		return nil
 	}
-	known := catalog.Catalog{Services: m.Services, Nodes: m.Nodes}
-	if !m.Full {
-		known = f.copy.With(catalog.Change{Services: m.Services, Gone: m.Gone, Nodes: m.Nodes, GoneNodes: m.GoneNodes})
-	}
-	f.set(savedCopy{known, m.Revision, f.copy.Heard})
+	f.set(savedCopy{f.copy.Told(m), m.Revision, f.copy.Heard})
 	f.save.Wake()
 	return nil
 }
@@ -166,22 +162,7 @@ func (f *follower) write() error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(f.path, text, 0o600)
-}
-
-// replaceFile writes a file whole or not at all. Not durably: what is written here is
-// told anew, and a power cut may cost the last few seconds of it.
-func replaceFile(path string, text []byte, mode os.FileMode) error {
-	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(temp.Name()) }() // is gone after the rename
-	_, err = temp.Write(text)
-	if err := errors.Join(err, temp.Chmod(mode), temp.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return os.Rename(temp.Name(), path)
+	return wholefile.WriteSoon(f.path, text, 0o600)
 }
 
 // removeState removes a file that says how things are, when they are so no more.

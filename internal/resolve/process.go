@@ -17,6 +17,7 @@ import (
 	"argosy/internal/cluster"
 	"argosy/internal/hostdns"
 	"argosy/internal/loop"
+	"argosy/internal/wholefile"
 )
 
 // Port is where names are asked for.
@@ -265,7 +266,7 @@ func (p *process) tell(context.Context) (time.Duration, error) {
 	if err != nil || string(text) == p.written {
 		return stateEvery, err
 	}
-	if err := replaceFile(p.cfg.State, text, 0o640); err != nil {
+	if err := wholefile.WriteSoon(p.cfg.State, text, 0o640); err != nil {
 		return stateEvery, fmt.Errorf("state: %w", err)
 	}
 	p.written = string(text)

@@ -111,17 +111,10 @@ func (k *keeper) listen(ctx context.Context) (time.Duration, error) {
 		if m.Alive() {
 			return nil
 		}
-		if m.Full {
-			k.catalog = catalog.Catalog{}
-		}
-		k.catalog, k.told = k.catalog.With(changeOf(m)), true
+		k.catalog, k.told = k.catalog.Told(m), true
 		k.loop.Wake()
 		return nil
 	})
-}
-
-func changeOf(m wire.Services) catalog.Change {
-	return catalog.Change{Services: m.Services, Gone: m.Gone, Nodes: m.Nodes, GoneNodes: m.GoneNodes}
 }
 
 // follow follows the keys that begin with something.
@@ -311,7 +304,7 @@ func Once(ctx context.Context, source Source, job Job) ([]byte, error) {
 	}
 	keys := map[string]map[string]string{}
 	for {
-		r, err := job.Template.Fill(dataOf(catalog.Catalog{}.With(changeOf(services)), keys, job))
+		r, err := job.Template.Fill(dataOf(catalog.Catalog{}.Told(services), keys, job))
 		if err == nil {
 			err = tooMany(len(r.Keys))
 		}

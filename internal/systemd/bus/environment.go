@@ -1,7 +1,6 @@
 package bus
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +11,7 @@ import (
 	"unicode"
 
 	"argosy/internal/cluster"
+	"argosy/internal/wholefile"
 )
 
 // environments are the variables that services are given: a file for each, and a drop-in
@@ -56,10 +56,11 @@ func (e environments) set(name cluster.UnitName, variables []string) error {
 		}
 		fmt.Fprintf(&text, "%s=\"%s\"\n", key, escape(value))
 	}
-	if err := replaceFile(e.path(name), text.String(), 0o600); err != nil {
+	if _, err := wholefile.Update(e.path(name), []byte(text.String()), 0o600); err != nil {
 		return err
 	}
-	return replaceFile(filepath.Join(e.dropIns(name), dropIn), "[Service]\nEnvironmentFile="+e.path(name)+"\n", 0o644)
+	_, err := wholefile.Update(filepath.Join(e.dropIns(name), dropIn), []byte("[Service]\nEnvironmentFile="+e.path(name)+"\n"), 0o644)
+	return err
 }
 
 // read returns what set wrote.
@@ -94,28 +95,4 @@ func (e environments) remove(name cluster.UnitName) error {
 // its way is the host's, or the unit's name is too long for one.
 func isNone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ENAMETOOLONG)
-}
-
-// replaceFile writes a file whole or not at all, in a folder that is made if need be.
-// One that says the same already is left alone.
-func replaceFile(path, text string, mode os.FileMode) error {
-	if have, err := os.ReadFile(path); err == nil && bytes.Equal(have, []byte(text)) {
-		return nil
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	temp, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	_, err = temp.WriteString(text)
-	err = errors.Join(err, temp.Chmod(mode), temp.Close())
-	if err == nil {
-		err = os.Rename(temp.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(temp.Name()))
-	}
-	return nil
 }
